@@ -1,0 +1,60 @@
+/* Label-free views of a dataset: TF-IDF rows, WordPiece ids, token sets, and the fixed representation f.
+ *
+ * Each covers ALL rows of the dataset in dataset order, is fitted on the train part of the split only (vocabulary,
+ * document frequencies, SVD, PCA, scalers never see a test row), and is cached under a hash of dataset digest, split
+ * digest and options, so that all workers and runs share one mmapped file. */
+#ifndef AL_DATA_FEATURES_H
+#define AL_DATA_FEATURES_H
+
+#include "data/dataset.h"
+
+typedef struct al_features {
+  al_view view;    /* rows x D */
+  char digest[33]; /* of what determines it (content, split, options), not of paths */
+  al_store *store;
+} al_features;
+void al_features_free(al_features *features);
+
+/* Options of TF-IDF (MODELS.md, F): pattern, lower, sublinear, min_df, max_features, first. */
+extern const al_param al_tfidf_params[];
+
+/* scikit-learn's TfidfVectorizer: tf = 1 + ln(count) if sublinear; idf = ln((1+n)/(1+df)) + 1; l2 rows; with
+ * max_features the terms of highest total count in the train part (ties: byte order); columns in byte order of the
+ * term. CSR. */
+al_status al_tfidf_open(al_features **out, const al_dataset *dataset, const al_split *split,
+                        const json_t *options) AL_MUST_USE;
+
+/* The fixed representation f (STRATEGIES.md): `spec` is the dataset's resolved entry (key `representation`; null =
+ * default by kind: svd, pca, standardised). Dense. seed: the study's master seed (SVD and PCA draw from their own
+ * streams). */
+al_status al_representation_open(al_features **out, const al_dataset *dataset, const al_split *split,
+                                 const json_t *spec, uint64_t seed) AL_MUST_USE;
+
+/* Model input for `linear`: features "tfidf" | "pixels" (scaled to [0,1], dense) | "columns" (standardised on the train
+ * part when dense; as is when CSR) | {"tfidf": {..}}; null = by kind. Unfit for the kind: AL_BAD_INPUT. */
+al_status al_input_open(al_features **out, const al_dataset *dataset, const al_split *split, const json_t *features,
+                        const char *where) AL_MUST_USE;
+/* The check alone, without data. */
+al_status al_input_check(const json_t *features, al_kind kind, const char *where) AL_MUST_USE;
+
+/* WordPiece ids of every row, [CLS] first and [SEP] last, at most max_tokens. */
+typedef struct al_tokens {
+  size_t rows;
+  const int64_t *begin; /* rows + 1 */
+  const int32_t *ids;
+  al_store *store;
+  char digest[33];
+} al_tokens;
+al_status al_tokens_open(al_tokens **out, const al_dataset *dataset, size_t max_tokens) AL_MUST_USE;
+void al_tokens_free(al_tokens *tokens);
+
+/* TOKENS of jaccard and mutual-information: distinct word ids a row (every match of the default word pattern,
+ * lower-cased, no document-frequency limit), or distinct WordPiece ids (whole text, no special tokens). Text only. */
+typedef struct al_token_sets {
+  al_sets sets;
+  al_store *store;
+} al_token_sets;
+al_status al_token_sets_open(al_token_sets **out, const al_dataset *dataset, bool wordpiece) AL_MUST_USE;
+void al_token_sets_free(al_token_sets *sets);
+
+#endif

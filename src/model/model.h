@@ -1,0 +1,100 @@
+/* Models: what one is to the loop (MODELS.md). A model is one const struct plus one line in model/registry.c; the loop
+ * knows none by name. */
+#ifndef AL_MODEL_MODEL_H
+#define AL_MODEL_MODEL_H
+
+#include "base/params.h"
+#include "base/rng.h"
+#include "base/status.h"
+#include "data/dataset.h"
+#include "data/features.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum {
+  AL_GIVES_PROBS = 1 << 0,
+  AL_GIVES_EMBEDDINGS = 1 << 1,
+  AL_GIVES_MC = 1 << 2,
+  AL_GIVES_HEAD = 1 << 3,
+  AL_GIVES_OOF = 1 << 4, /* a cheap exact cross-validation of its own */
+  AL_GIVES_REFIT = 1 << 5
+};
+
+/* What a model is made from. The model opens the inputs it needs (TF-IDF, tokens, pixels) itself, from the cache. */
+typedef struct al_model_source {
+  const al_dataset *dataset;
+  const al_split *split;
+  uint64_t seed; /* master seed; streams `start`, `fit`, `mc` are keyed by it, dataset->name and replicate */
+  uint32_t replicate;
+  const char *where; /* for messages */
+} al_model_source;
+
+/* Training rows and their classes; what fit must not look beyond. */
+typedef struct al_training {
+  const int32_t *rows;       /* n dataset rows, in the order labelled */
+  const int32_t *classes;    /* n; single-label */
+  const al_sets *label_sets; /* n; NULL unless multi */
+  size_t n;
+  const int32_t *holdout_rows, *holdout_classes; /* m */
+  size_t holdout;
+  uint32_t round; /* 0 = first fit; keys the `fit` stream. The full-data fit: 0 */
+} al_training;
+
+/* What predict is asked for; NULL pointers are not computed. One pass over the data serves all. */
+typedef struct al_prediction {
+  float *probs;      /* n x C */
+  al_view *h;        /* n x D view into model-owned or subset storage, valid until the next predict or free */
+  al_subset *subset; /* storage for h; must outlive it; required when h is not NULL */
+  float *mc;         /* passes x n x C */
+} al_prediction;
+
+typedef struct al_model al_model; /* each model's own */
+
+typedef struct al_model_type {
+  const char *name, *summary, *citation;
+  bool deterministic; /* fit draws nothing: one full-data reference serves all replicates of a fixed pool */
+  bool fine_tuned;    /* default replicates 5 instead of 10 */
+  unsigned gives;
+  const al_param *params;
+  /* Does it run on this kind of data? AL_BAD_INPUT with the reason otherwise. No data is read. */
+  al_status (*check)(const json_t *params, al_kind kind, const char *where);
+  al_status (*open)(al_model **out, const json_t *params, const al_model_source *source);
+  al_status (*fit)(al_model *model, const al_training *training);
+  al_status (*predict)(al_model *model, const int32_t *rows, size_t n, const al_prediction *out);
+  /* Borrowed until the next fit; D = *width. NULL where HEAD is not given. */
+  al_status (*head)(al_model *model, const float **weights /* C x D */, const float **bias /* C */, size_t *width);
+  /* OOF of the last fit's training set; fold_of: n (fold of each item, 0..folds-1). probs: n x C. NULL where not given
+   */
+  al_status (*cross_validate)(al_model *model, const al_training *training, const uint8_t *fold_of, unsigned folds,
+                              float *probs);
+  size_t (*passes)(const al_model *model);            /* T of mc */
+  const char *(*weights_hash)(const al_model *model); /* hex, or NULL: starts at random */
+  json_t *(*notes)(const al_model *model); /* array of strings about the last fit, or NULL (e.g. absent classes) */
+  al_status (*save)(al_model *model, const char *path);
+  al_status (*load)(al_model *model, const char *path);
+  void (*free)(al_model *model);
+} al_model_type;
+
+extern const al_model_type *const al_models[]; /* ends with NULL */
+const al_model_type *al_model_find(const char *name);
+
+/* Softmax regression on plain matrices, for whoever has h and labels but no dataset: the default OOF and REFIT, the
+ * heads, `alab query`. Minimises sum of log losses + (l2/2) ||W||^2, intercept free (model/linear.c). */
+typedef struct al_softmax al_softmax;
+al_status al_softmax_fit(al_softmax **out, const al_view *rows, const int32_t *classes, size_t class_count,
+                         double l2) AL_MUST_USE;
+/* probs: rows x C; a class absent from the fit has p = 0. */
+al_status al_softmax_predict(const al_softmax *model, const al_view *rows, float *probs) AL_MUST_USE;
+void al_softmax_head(const al_softmax *model, const float **weights /* C x D */, const float **bias);
+double al_softmax_objective(const al_softmax *model); /* at the optimum found */
+void al_softmax_free(al_softmax *model);
+
+/* Fold of each item: class by class ascending in the order given, dealt round-robin, the counter running on from class
+ * to class (STRATEGIES.md, error-rate). fold_of: n. */
+void al_deal_folds(const int32_t *classes, size_t n, size_t class_count, unsigned folds, uint8_t *fold_of);
+/* Out-of-fold predictions of al_softmax on `rows`: probs n x C. Cost: `folds` fits that share one Gram matrix. */
+al_status al_softmax_cross_validate(const al_view *rows, const int32_t *classes, size_t class_count, double l2,
+                                    const uint8_t *fold_of, unsigned folds, float *probs) AL_MUST_USE;
+
+#endif

@@ -1,0 +1,116 @@
+/* Query strategies: what one is told, and what it answers.
+ *
+ * A strategy is one const struct at the end of its file plus one line in strategy/registry.c. It sees const views of
+ * the unlabelled pool U in pool order and of the labelled set L in the order labelled; it cannot reach a pool label or
+ * a test row. Positions (`pos`) index U. Definitions: docs/strategies.md (STRATEGIES.md of the design). */
+#ifndef AL_STRATEGY_STRATEGY_H
+#define AL_STRATEGY_STRATEGY_H
+
+#include "base/matrix.h"
+#include "base/params.h"
+#include "base/rng.h"
+#include "base/sets.h"
+#include "base/status.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a strategy needs of the loop. */
+enum {
+  AL_NEED_PROBS = 1 << 0,
+  AL_NEED_EMBEDDINGS = 1 << 1, /* h of U, and of L */
+  AL_NEED_FEATURES = 1 << 2,   /* f of U, and of L */
+  AL_NEED_MC = 1 << 3,
+  AL_NEED_TOKENS = 1 << 4,   /* token sets of U and L, or (images) pixels: whichever the data has */
+  AL_NEED_PIXELS = 1 << 5,   /* with TOKENS: either will do */
+  AL_NEED_LABELLED = 1 << 6, /* the classes of L; refused with |L| = 0 */
+  AL_NEED_HEAD = 1 << 7,
+  AL_NEED_OOF = 1 << 8, /* out-of-fold predictions on L */
+  AL_NEED_REFIT = 1 << 9,
+  AL_NEED_HISTORY = 1 << 10,
+  AL_NEED_ORACLE = 1 << 11,   /* true classes of U: `oracle-error` alone */
+  AL_NEED_DENSE = 1 << 12,    /* dense views only */
+  AL_NEED_WORDPIECE = 1 << 13 /* TOKENS are WordPiece ids (parameter tokens: wordpiece) */
+};
+
+/* Images, for strategies that read raw pixels: n x channels x height x width. */
+typedef struct al_pixels {
+  const uint8_t *data;
+  const int32_t *rows; /* n: image of item i is data + rows[i] * channels * height * width; NULL = i itself */
+  size_t n, channels, height, width;
+} al_pixels;
+
+/* Out-of-fold predictions of a stratified 5-fold cross-validation on L (STRATEGIES.md, error-rate). */
+typedef struct al_oof {
+  const uint8_t *error;     /* |L|: 1 = out-of-fold prediction differs from the label */
+  const int32_t *predicted; /* |L| */
+  const float *probs;       /* |L| x C; may be NULL */
+} al_oof;
+
+/* Refits the model on L plus extra items and predicts, for strategies that must retrain (REFIT). */
+typedef struct al_refit {
+  /* rows of L (indices into L, with repeats) as training set -> p of U; out: |U| x C */
+  al_status (*fit_labelled)(void *context, const int32_t *labelled, size_t n, float *probs_of_pool);
+  void *context;
+} al_refit;
+
+typedef struct al_query {
+  size_t pool, labelled, classes; /* |U|, |L|, C */
+  size_t batch;                   /* k; select answers min(k, |U|) picks */
+  const float *probs;             /* |U| x C */
+  al_view h_pool, h_labelled;     /* EMBEDDINGS; kind NONE when not needed */
+  al_view f_pool, f_labelled;     /* FEATURES */
+  const float *mc;                /* passes x |U| x C */
+  size_t passes;
+  al_sets tokens_pool, tokens_labelled; /* TOKENS; rows 0 when not needed */
+  al_sets tokens_all; /* TOKENS of the starting pool (in the loop) or of all rows (`alab query`): vocabulary */
+  al_pixels pixels_pool, pixels_labelled;
+  const int32_t *labels;    /* |L|: class of each labelled item (single-label) */
+  al_sets label_sets;       /* |L|: the same as sets, multi-label too */
+  const float *head, *bias; /* HEAD: C x D, C */
+  const al_oof *oof;        /* NULL when |L| < 10 or one class: the strategy falls back and says so */
+  const al_refit *refit;
+  const json_t *history; /* HISTORY: array of past round objects */
+  const json_t *state;   /* what the strategy returned in picks->state last round, or NULL */
+  const int32_t *truth;  /* ORACLE: |U| */
+  size_t round;          /* 1 for the first query */
+  al_rng rng;            /* this query's stream; copy before drawing */
+} al_query;
+
+/* Answer. The caller gives arrays of at least min(k, |U|); `note` and `state` are left NULL or set to fresh values that
+ * the caller frees (json_decref for state). */
+typedef struct al_picks {
+  size_t count;   /* = min(k, |U|) on success */
+  int32_t *pos;   /* distinct positions in U, in pick order */
+  double *scores; /* utility at the moment of the pick, finite; see scored */
+  bool scored;    /* false: the strategy has no scores (random) */
+  char *note;     /* what was substituted, and why; one line */
+  json_t *state;
+} al_picks;
+
+typedef struct al_strategy {
+  const char *name, *family;
+  const char *summary;    /* one line */
+  const char *definition; /* the formula in words and symbols, several lines are fine */
+  const char *citation;
+  const char *cost; /* time and memory in |U|, |L|, C, D, k */
+  bool multi;       /* can answer for multi-label data */
+  const al_param *params;
+  unsigned (*needs)(const json_t *params); /* mask for resolved parameters */
+  al_status (*select)(const al_query *query, const json_t *params, al_picks *picks);
+} al_strategy;
+
+/* The registry, in documentation order; ends with NULL. */
+extern const al_strategy *const al_strategies[];
+const al_strategy *al_strategy_find(const char *name); /* NULL when unknown */
+
+/* select with the contract enforced before and after: finite inputs of agreeing sizes, probability rows within 1e-3 of
+ * 1, labels inside the classes, everything needed is there (AL_BAD_INPUT names array and row); exactly min(k, |U|)
+ * distinct members with finite scores afterwards (AL_ENVIRONMENT "internal"). O(size of inputs). */
+al_status al_strategy_select(const al_strategy *strategy, const al_query *query, const json_t *params,
+                             al_picks *picks) AL_MUST_USE;
+void al_picks_free(al_picks *picks); /* pos, scores, note, state */
+
+#endif
