@@ -172,6 +172,43 @@ al_status al_params_resolve(json_t **out, const al_param *table, const json_t *g
   return AL_OK;
 }
 
+al_status al_params_nondefault(json_t **out, const al_param *table, const json_t *params) {
+  json_t *defaults = NULL;
+  *out = json_object();
+  if (*out == NULL) return al_fail(AL_ENVIRONMENT, "out of memory");
+  for (const al_param *param = table; param->key != NULL; param++) {
+    const json_t *value = json_object_get(params, param->key);
+    if (value == NULL) continue;
+    json_t *kept = NULL;
+    if (param->type == AL_PARAM_MAP && param->table != NULL && json_is_object(value)) {
+      al_status status = al_params_nondefault(&kept, param->table, value);
+      if (status != AL_OK) {
+        json_decref(*out);
+        *out = NULL;
+        return status;
+      }
+      if (json_object_size(kept) == 0) {
+        json_decref(kept);
+        continue;
+      }
+    } else {
+      defaults = param->fallback == NULL ? NULL : json_loads(param->fallback, JSON_DECODE_ANY, NULL);
+      bool same = defaults != NULL &&
+                  (json_equal(defaults, value) || (json_is_number(defaults) && json_is_number(value) &&
+                                                   json_number_value(defaults) == json_number_value(value)));
+      json_decref(defaults);
+      if (same) continue;
+      kept = json_deep_copy(value);
+    }
+    if (json_object_set_new(*out, param->key, kept) != 0) {
+      json_decref(*out);
+      *out = NULL;
+      return al_fail(AL_ENVIRONMENT, "out of memory");
+    }
+  }
+  return AL_OK;
+}
+
 int64_t al_params_int(const json_t *params, const char *key) {
   const json_t *value = json_object_get(params, key);
   assert(json_is_integer(value));

@@ -47,6 +47,10 @@ double al_params_real(const json_t *params, const char *key); /* takes integers 
 bool al_params_bool(const json_t *params, const char *key);
 const char *al_params_string(const json_t *params, const char *key); /* NULL for null */
 
+/* *out = a fresh object with only the members of `params` that differ from the table's defaults, inner MAP tables too:
+ * what settings hashes are made of, so that a new key with a default changes no hash. */
+al_status al_params_nondefault(json_t **out, const al_param *table, const json_t *params) AL_MUST_USE;
+
 /* The candidate nearest to `word` by edit distance, or NULL when none is near (more than a third of it differs). */
 const char *al_nearest(const char *word, const char *const *candidates, size_t n);
 

@@ -1,4 +1,4 @@
-/* Metrics against values from scikit-learn 1.2.1 and NumPy 1.24 (tests/golden/metrics.py prints them), and by hand. */
+/* Metrics against values worked out by hand from the definitions in STATISTICS.md. */
 #include "sim/metrics.h"
 
 #include <math.h>
