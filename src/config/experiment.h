@@ -43,7 +43,4 @@ al_status al_experiment_read(al_experiment **out, const char *path, const char *
                              const al_vocabulary *vocabulary) AL_MUST_USE;
 void al_experiment_free(al_experiment *experiment);
 
-/* A YAML value (scalar, flow list or mapping) as JSON: for --set and --param. where: for messages. */
-al_status al_yaml_value(json_t **out, const char *text, const char *where) AL_MUST_USE;
-
 #endif

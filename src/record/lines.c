@@ -1,9 +1,9 @@
 /* Reading logs. A line is trusted when its digest fits its text and the line before; nothing else in a log is. */
 #include "record/lines.h"
 
+#include "base/file.h"
 #include "record/record.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,38 +52,6 @@ al_status al_line_digest(const json_t *line, const char *chain, char hex[33]) {
 done:
   json_decref(bare);
   al_buffer_free(&text);
-  return status;
-}
-
-al_status al_file_read(char **text, size_t *size, const char *path, size_t most) {
-  al_buffer buffer = {0};
-  al_status status = AL_OK;
-  char piece[1 << 16];
-  *text = NULL;
-  *size = 0;
-  FILE *file = fopen(path, "rbe");
-  if (file == NULL) {
-    if (errno == ENOENT) return al_fail(AL_BAD_INPUT, "%s: no such file", path);
-    return al_fail_errno("cannot read %s", path);
-  }
-  AL_TRY(al_buffer_append(&buffer, "", 0));
-  size_t got;
-  while ((got = fread(piece, 1, sizeof piece, file)) != 0) {
-    AL_TRY(al_buffer_append(&buffer, piece, got));
-    if (buffer.size > most) {
-      status = al_fail(AL_BAD_INPUT, "%s: larger than %zu bytes", path, most);
-      goto done;
-    }
-  }
-  if (ferror(file)) status = al_fail_errno("cannot read %s", path);
-done:
-  fclose(file);
-  if (status == AL_OK) {
-    *text = buffer.data;
-    *size = buffer.size;
-  } else {
-    al_buffer_free(&buffer);
-  }
   return status;
 }
 

@@ -29,7 +29,4 @@ typedef struct al_lines {
 al_status al_lines_read(al_lines *lines, const char *path) AL_MUST_USE;
 void al_lines_free(al_lines *lines);
 
-/* A whole file in memory; *size bytes and a NUL. Larger than `most`: AL_BAD_INPUT. */
-al_status al_file_read(char **text, size_t *size, const char *path, size_t most) AL_MUST_USE;
-
 #endif

@@ -1,4 +1,6 @@
 /* Reading a cell's log and its timing file for those who only look. */
+#include "base/file.h"
+#include "base/memory.h"
 #include "record/lines.h"
 #include "record/record.h"
 

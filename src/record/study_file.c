@@ -1,39 +1,25 @@
 /* study.json: what a results folder is. Written to a temporary name and renamed, so that it is whole or the old one. */
-#include "record/lines.h"
+#include "base/file.h"
+#include "base/memory.h"
 #include "record/record.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MOST_STUDY_BYTES = 1 << 26 };
 
 al_status al_study_write(const char *folder, const json_t *study) {
   al_status status;
-  char *path = NULL, *temporary = NULL, *text = NULL;
-  int file = -1;
+  al_buffer text = {0};
+  char *path = NULL, *dump = json_dumps(study, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+  if (dump == NULL) return al_fail(AL_ENVIRONMENT, "out of memory");
   AL_TRY(al_format(&path, "%s/study.json", folder));
-  AL_TRY(al_format(&temporary, "%s/.study.json.%ld", folder, (long)getpid()));
-  text = json_dumps(study, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
-  if (text == NULL) {
-    status = al_fail(AL_ENVIRONMENT, "out of memory");
-    goto done;
-  }
-  size_t size = strlen(text);
-  text[size] = '\n'; /* in place of the NUL: the file ends in a newline */
-  file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file < 0 || write(file, text, size + 1) != (ssize_t)(size + 1) || fsync(file) != 0 ||
-      rename(temporary, path) != 0) {
-    status = al_fail_errno("cannot write %s", path);
-    unlink(temporary);
-  }
+  AL_TRY(al_buffer_print(&text, "%s\n", dump));
+  AL_TRY(al_file_write(path, text.data, text.size));
 done:
-  if (file >= 0) close(file);
   free(path);
-  free(temporary);
-  free(text);
+  free(dump);
+  al_buffer_free(&text);
   return status;
 }
 
@@ -44,7 +30,7 @@ al_status al_study_read(json_t **out, const char *folder) {
   json_error_t error;
   *out = NULL;
   AL_TRY(al_format(&path, "%s/study.json", folder));
-  if (access(path, F_OK) != 0) {
+  if (!al_file_exists(path)) {
     status = al_fail(AL_BAD_INPUT,
                      "%s: not a results folder (it has no study.json); give the folder that alab run wrote", folder);
     goto done;

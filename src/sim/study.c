@@ -2,6 +2,7 @@
  * left out, so that a changed setting is another cell and a new key with a default is not. */
 #include "sim/study.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "record/record.h"
@@ -13,7 +14,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { HASH_DIGITS = 8 };
@@ -489,21 +489,6 @@ static al_status choose(bool **out, const al_study *study, const al_run_options 
 
 /* ---- the folder ---- */
 
-static al_status make_folder(const char *path) {
-  char part[4096];
-  size_t length = strlen(path);
-  if (length >= sizeof part) return al_fail(AL_BAD_INPUT, "the path of the results folder is too long");
-  memcpy(part, path, length + 1);
-  for (char *at = part + 1;; at++) {
-    if (*at != '/' && *at != '\0') continue;
-    char keep = *at;
-    *at = '\0';
-    if (mkdir(part, 0777) != 0 && errno != EEXIST) return al_fail_errno("cannot make the folder %s", part);
-    *at = keep;
-    if (keep == '\0') return AL_OK;
-  }
-}
-
 static json_t *names_of(const al_study *study, bool references) {
   json_t *names = json_array();
   for (size_t i = 0; i < study->cell_count; i++)
@@ -540,7 +525,7 @@ static al_status claim_folder(const al_study *study, const char *folder, bool *s
   json_t *before = NULL;
   *same_build = true;
   snprintf(path, sizeof path, "%s/cells", folder);
-  al_status status = make_folder(path);
+  al_status status = al_folder_make(path);
   if (status != AL_OK) return status;
   snprintf(path, sizeof path, "%s/study.json", folder);
   if (access(path, F_OK) != 0) return AL_OK;
