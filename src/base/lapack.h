@@ -1,0 +1,18 @@
+/* The few LAPACK routines that are used, as OpenBLAS exports them (Fortran symbols, column-major, no LAPACKE header
+ * needed). */
+#ifndef AL_BASE_LAPACK_H
+#define AL_BASE_LAPACK_H
+
+#include "base/status.h"
+
+#include <stddef.h>
+
+/* Replaces the columns of a (n x k, column-major, n >= k) by an orthonormal basis of their span (Householder QR). O(n
+ * k^2). */
+al_status al_orthonormalise(double *a, size_t n, size_t k) AL_MUST_USE;
+
+/* Eigenvalues ascending in w (n) and eigenvectors in the columns of a (n x n, column-major, symmetric on entry).
+ * O(n^3). */
+al_status al_eigen_symmetric(double *a, size_t n, double *w) AL_MUST_USE;
+
+#endif
