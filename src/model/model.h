@@ -71,6 +71,7 @@ typedef struct al_model_type {
   size_t (*passes)(const al_model *model);            /* T of mc */
   const char *(*weights_hash)(const al_model *model); /* hex, or NULL: starts at random */
   json_t *(*notes)(const al_model *model); /* array of strings about the last fit, or NULL (e.g. absent classes) */
+  /* Checkpoints of models whose fit is dear; NULL where a refit is as good. */
   al_status (*save)(al_model *model, const char *path);
   al_status (*load)(al_model *model, const char *path);
   void (*free)(al_model *model);
@@ -86,7 +87,8 @@ al_status al_softmax_fit(al_softmax **out, const al_view *rows, const int32_t *c
                          double l2) AL_MUST_USE;
 /* probs: rows x C; a class absent from the fit has p = 0. */
 al_status al_softmax_predict(const al_softmax *model, const al_view *rows, float *probs) AL_MUST_USE;
-void al_softmax_head(const al_softmax *model, const float **weights /* C x D */, const float **bias);
+/* Borrowed until free; made on the first call. An absent class has weights 0 and bias -1e30. */
+al_status al_softmax_head(al_softmax *model, const float **weights /* C x D */, const float **bias /* C */) AL_MUST_USE;
 double al_softmax_objective(const al_softmax *model); /* at the optimum found */
 void al_softmax_free(al_softmax *model);
 

@@ -1,0 +1,24 @@
+/* The models there are. */
+#include "model/model.h"
+
+#include <string.h>
+
+extern const al_model_type al_model_linear;
+#ifdef ALAB_TORCH
+extern const al_model_type al_model_bert, al_model_resnet;
+#endif
+
+const al_model_type *const al_models[] = {
+    &al_model_linear,
+#ifdef ALAB_TORCH
+    &al_model_bert,
+    &al_model_resnet,
+#endif
+    NULL,
+};
+
+const al_model_type *al_model_find(const char *name) {
+  for (size_t i = 0; al_models[i] != NULL; i++)
+    if (strcmp(al_models[i]->name, name) == 0) return al_models[i];
+  return NULL;
+}
