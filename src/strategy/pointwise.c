@@ -1,0 +1,221 @@
+/* Strategies that score each item by itself: random, entropy, least-confidence, margin, oracle-error. */
+#include "strategy/pointwise.h"
+
+#include "base/memory.h"
+#include "base/simd.h"
+#include "base/topk.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const al_param al_no_params[] = {{0}};
+
+void al_pick_highest(const al_query *query, const double *utility, al_picks *picks) {
+  size_t k = query->batch < query->pool ? query->batch : query->pool;
+  al_top_k(utility, query->pool, k, picks->pos);
+  for (size_t i = 0; i < k; i++) picks->scores[i] = utility[picks->pos[i]];
+  picks->count = k;
+}
+
+/* A score function over |U| x C, then the top k. */
+static al_status pick_by(const al_query *query, al_picks *picks, void (*score)(const al_query *, double *)) {
+  double *utility = NULL;
+  al_status status = AL_NEW(&utility, query->pool);
+  if (status != AL_OK) return status;
+  score(query, utility);
+  al_pick_highest(query, utility, picks);
+  free(utility);
+  return AL_OK;
+}
+
+/* ---- random ---- */
+
+static unsigned needs_nothing(const json_t *params) {
+  (void)params;
+  return 0;
+}
+
+static al_status select_random(const al_query *query, const json_t *params, al_picks *picks) {
+  (void)params;
+  size_t k = query->batch < query->pool ? query->batch : query->pool;
+  int32_t *items = NULL;
+  al_rng rng = query->rng;
+  al_status status = AL_NEW(&items, query->pool);
+  if (status != AL_OK) return status;
+  for (size_t i = 0; i < query->pool; i++) items[i] = (int32_t)i;
+  al_rng_sample(&rng, items, query->pool, k);
+  memcpy(picks->pos, items, k * sizeof *items);
+  free(items);
+  picks->count = k;
+  picks->scored = false;
+  return AL_OK;
+}
+
+const al_strategy al_strategy_random = {
+    .name = "random",
+    .family = "baseline",
+    .summary = "uniform without replacement: what every other strategy must beat",
+    .definition = "k items of U drawn uniformly without replacement.",
+    .citation = "",
+    .cost = "time and memory O(|U|)",
+    .multi = true,
+    .params = al_no_params,
+    .needs = needs_nothing,
+    .select = select_random,
+};
+
+/* ---- probabilities ---- */
+
+static unsigned needs_probs(const json_t *params) {
+  (void)params;
+  return AL_NEED_PROBS;
+}
+
+/* ln x for x in [1e-38, 2], relative error of x ln x below 3e-7: exponent apart, atanh series of the mantissa.
+ * Branch-free, so that it vectorises where libm's logf does not. */
+static inline float fast_log(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  uint32_t shifted = bits - 0x3F3504F3U; /* sqrt(1/2) */
+  int32_t exponent = (int32_t)shifted >> 23;
+  uint32_t mantissa_bits = bits - ((uint32_t)exponent << 23);
+  float m;
+  memcpy(&m, &mantissa_bits, sizeof m);
+  float s = (m - 1.0F) / (m + 1.0F), z = s * s;
+  float series = s * (2.0F + z * (0.666666687F + z * (0.400000006F + z * (0.285714f + z * 0.2222222F))));
+  return (float)exponent * 0.693147181F + series;
+}
+
+AL_SIMD static void entropy_rows(const float *restrict probs, size_t rows, size_t classes, double *restrict out) {
+  for (size_t i = 0; i < rows; i++) {
+    float lanes[AL_LANES] = {0};
+    const float *p = probs + i * classes;
+    size_t c = 0;
+    for (; c + AL_LANES <= classes; c += AL_LANES)
+      for (size_t l = 0; l < AL_LANES; l++) {
+        float x = p[c + l] > 1e-30F ? p[c + l] : 1e-30F; /* 0 log 0 = 0: x log x is nothing there */
+        lanes[l] -= x * fast_log(x);
+      }
+    for (; c < classes; c++) {
+      float x = p[c] > 1e-30F ? p[c] : 1e-30F;
+      lanes[c % AL_LANES] -= x * fast_log(x);
+    }
+    double sum = 0.0;
+    for (size_t l = 0; l < AL_LANES; l++) sum += (double)lanes[l];
+    out[i] = sum > 0.0 ? sum : 0.0;
+  }
+}
+
+static void entropy(const al_query *query, double *out) {
+  entropy_rows(query->probs, query->pool, query->classes, out);
+}
+
+static al_status select_entropy(const al_query *query, const json_t *params, al_picks *picks) {
+  (void)params;
+  return pick_by(query, picks, entropy);
+}
+
+const al_strategy al_strategy_entropy = {
+    .name = "entropy",
+    .family = "uncertainty",
+    .summary = "highest entropy of the predicted class distribution",
+    .definition = "Highest -sum_c p_c ln p_c, with 0 ln 0 = 0 (nats).",
+    .citation = "Shannon 1948; Settles 2009, section 3.1",
+    .cost = "time O(|U| C), memory O(|U|)",
+    .params = al_no_params,
+    .needs = needs_probs,
+    .select = select_entropy,
+};
+
+void al_least_confidence(const al_query *query, double *out) {
+  for (size_t i = 0; i < query->pool; i++) {
+    float most = 0.0F;
+    for (size_t c = 0; c < query->classes; c++) most = fmaxf(most, query->probs[i * query->classes + c]);
+    out[i] = fmax(0.0, 1.0 - (double)most);
+  }
+}
+
+static al_status select_least_confidence(const al_query *query, const json_t *params, al_picks *picks) {
+  (void)params;
+  return pick_by(query, picks, al_least_confidence);
+}
+
+const al_strategy al_strategy_least_confidence = {
+    .name = "least-confidence",
+    .family = "uncertainty",
+    .summary = "lowest probability of the predicted class",
+    .definition = "Highest 1 - max_c p_c.",
+    .citation = "Lewis and Gale 1994; Culotta and McCallum 2005",
+    .cost = "time O(|U| C), memory O(|U|)",
+    .params = al_no_params,
+    .needs = needs_probs,
+    .select = select_least_confidence,
+};
+
+static void margin(const al_query *query, double *out) {
+  for (size_t i = 0; i < query->pool; i++) {
+    const float *p = query->probs + i * query->classes;
+    float first = p[0], second = 0.0F; /* with one class the second is 0 */
+    for (size_t c = 1; c < query->classes; c++) {
+      if (p[c] > first) {
+        second = first;
+        first = p[c];
+      } else if (p[c] > second) {
+        second = p[c];
+      }
+    }
+    out[i] = fmax(0.0, 1.0 - ((double)first - (double)second));
+  }
+}
+
+static al_status select_margin(const al_query *query, const json_t *params, al_picks *picks) {
+  (void)params;
+  return pick_by(query, picks, margin);
+}
+
+const al_strategy al_strategy_margin = {
+    .name = "margin",
+    .family = "uncertainty",
+    .summary = "smallest difference between the two most probable classes (breaking ties)",
+    .definition = "Lowest p_(1) - p_(2); the printed utility is 1 minus it.",
+    .citation = "Scheffer, Decomain and Wrobel 2001",
+    .cost = "time O(|U| C), memory O(|U|)",
+    .params = al_no_params,
+    .needs = needs_probs,
+    .select = select_margin,
+};
+
+/* ---- the article's E(U), which no real annotator could offer ---- */
+
+static unsigned needs_oracle(const json_t *params) {
+  (void)params;
+  return AL_NEED_PROBS | AL_NEED_ORACLE;
+}
+
+static void oracle_error(const al_query *query, double *out) {
+  for (size_t i = 0; i < query->pool; i++)
+    out[i] = fmax(0.0, 1.0 - (double)query->probs[i * query->classes + (size_t)query->truth[i]]);
+}
+
+static al_status select_oracle_error(const al_query *query, const json_t *params, al_picks *picks) {
+  (void)params;
+  for (size_t i = 0; i < query->pool; i++)
+    if (query->truth[i] < 0 || (size_t)query->truth[i] >= query->classes)
+      return al_fail(AL_BAD_INPUT, "true labels: item %zu is %d, outside 0 to %zu", i, query->truth[i],
+                     query->classes - 1);
+  return pick_by(query, picks, oracle_error);
+}
+
+const al_strategy al_strategy_oracle_error = {
+    .name = "oracle-error",
+    .family = "upper bound",
+    .summary = "UPPER-BOUND REFERENCE, sees the labels: lowest probability of the true class",
+    .definition =
+        "Highest 1 - p_y with y the true class. Not available in practice: it reads the answers before asking.",
+    .citation = "the literal E(U) of the founding article",
+    .cost = "time O(|U|), memory O(|U|)",
+    .params = al_no_params,
+    .needs = needs_oracle,
+    .select = select_oracle_error,
+};

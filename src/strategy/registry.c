@@ -1,0 +1,29 @@
+/* The strategies there are, in documentation order. */
+#include "strategy/strategy.h"
+
+#include <string.h>
+
+extern const al_strategy al_strategy_random, al_strategy_entropy, al_strategy_least_confidence, al_strategy_margin,
+    al_strategy_error_rate, al_strategy_oracle_error, al_strategy_jaccard, al_strategy_mutual_information,
+    al_strategy_neighborhood, al_strategy_k_center, al_strategy_badge;
+
+const al_strategy *const al_strategies[] = {
+    &al_strategy_random,
+    &al_strategy_entropy,
+    &al_strategy_least_confidence,
+    &al_strategy_margin,
+    &al_strategy_error_rate,
+    &al_strategy_oracle_error,
+    &al_strategy_jaccard,
+    &al_strategy_mutual_information,
+    &al_strategy_neighborhood,
+    &al_strategy_k_center,
+    &al_strategy_badge,
+    NULL,
+};
+
+const al_strategy *al_strategy_find(const char *name) {
+  for (size_t i = 0; al_strategies[i] != NULL; i++)
+    if (strcmp(al_strategies[i]->name, name) == 0) return al_strategies[i];
+  return NULL;
+}
