@@ -12,6 +12,14 @@ extern void dorgqr_(const int *m, const int *n, const int *k, double *a, const i
 extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w,
                     double *work, const int *lwork, int *iwork, const int *liwork, int *info);
 
+extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info);
+
+al_status al_cholesky(double *a, size_t n) {
+  int order = (int)n, info = 0;
+  dpotrf_("U", &order, a, &order, &info); /* row-major lower is column-major upper */
+  return info == 0 ? AL_OK : al_fail(AL_ENVIRONMENT, "LAPACK's Cholesky factorisation failed (%d)", info);
+}
+
 al_status al_orthonormalise(double *a, size_t n, size_t k) {
   al_status status;
   double *tau = NULL, *work = NULL, size;

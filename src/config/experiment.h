@@ -23,7 +23,7 @@ typedef struct al_vocabulary {
 } al_vocabulary;
 
 /* Axes are arrays of objects that each carry "label" (the `as`, else the name; "" where an axis has one unlabelled
- * entry). datasets[i]   = the resolved dataset entry, flat, with "name" and "label" models[i]     = {"name", "label",
+ * entry). datasets[i]   = {"name", "label", "options": the whole resolved entry}
  * "options": resolved} strategies[i] = {"name", "label", "params": resolved} initial[i]    = {"label", "size",
  * "method"}         query[i] = {"label", "batch", "rounds": int | null} oracle[i]     = {"label", "kind", ...params}
  * cost[i]  = {"label", "kind", ...params} stop          = {"labels": number | null (below 1: a share of the pool),

@@ -32,8 +32,9 @@ static bool splits_move(const al_problem *problem) {
 
 static al_status open_problem(al_problem *problem, const al_experiment *experiment, size_t index, size_t replicates) {
   al_status status;
-  problem->entry = json_array_get(experiment->datasets, index);
-  problem->label = text_of(problem->entry, "label");
+  const json_t *listed = json_array_get(experiment->datasets, index);
+  problem->entry = json_object_get(listed, "options");
+  problem->label = text_of(listed, "label");
   snprintf(problem->where, sizeof problem->where, "%s: datasets[%zu]", experiment->path, index);
   AL_TRY(al_dataset_open(&problem->dataset, problem->entry, experiment->base, problem->where));
   problem->split_count = splits_move(problem) ? replicates : 1;
