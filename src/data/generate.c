@@ -114,7 +114,7 @@ static al_status write_document(al_buffer *text, vocabulary *v, size_t class, bo
   al_status status = AL_OK;
   al_rng *rng = &v->rng;
   size_t words = (size_t)fmin(600.0, fmax(8.0, exp(3.9 + 0.8 * al_rng_normal(rng))));
-  double clarity = 0.04 + 0.22 * al_rng_uniform(rng) * al_rng_uniform(rng);
+  double clarity = 0.10 + 0.45 * al_rng_uniform(rng) * al_rng_uniform(rng);
   /* a second topic, most often of the same group, takes up to half of the topical words */
   size_t other = class;
   if (al_rng_uniform(rng) < 0.55) {
