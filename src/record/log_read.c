@@ -57,6 +57,21 @@ done:
   return status;
 }
 
+al_status al_log_begun(bool *begun, const char *folder, const char *name) {
+  al_status status;
+  char *path = NULL;
+  al_lines lines = {0};
+  *begun = false;
+  AL_TRY(al_format(&path, "%s/cells/%s.jsonl", folder, name));
+  if (!al_file_exists(path)) goto done;
+  AL_TRY(al_lines_read(&lines, path));
+  *begun = lines.header != NULL;
+done:
+  al_lines_free(&lines);
+  free(path);
+  return status;
+}
+
 void al_log_free(al_log *log) {
   if (log == NULL) return;
   free(log->name);

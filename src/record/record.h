@@ -46,6 +46,8 @@ typedef struct al_log {
 } al_log;
 al_status al_log_read(al_log **out, const char *folder, const char *name) AL_MUST_USE; /* digests are checked */
 void al_log_free(al_log *log);
+/* Is there a whole header line? A run that was killed at its first instant leaves a log without one. */
+al_status al_log_begun(bool *begun, const char *folder, const char *name) AL_MUST_USE;
 
 /* results/<study>/study.json, written atomically: {schema, study, experiment (resolved), hash, build, budget, left_out,
  * cells: [names]}. Reading a folder without one, or of another schema: AL_BAD_INPUT. */

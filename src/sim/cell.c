@@ -874,10 +874,12 @@ static bool ended_under(const json_t *end, const al_budget *budget) {
 
 al_status al_cell_progress(const al_cell *cell, const char *folder, bool *complete, size_t *rounds) {
   al_log *log = NULL;
-  al_status status = al_log_read(&log, folder, cell->name);
+  bool begun = false;
   *complete = false;
   *rounds = 0;
-  if (status != AL_OK) return status;
+  al_status status = al_log_begun(&begun, folder, cell->name);
+  if (status == AL_OK && begun) status = al_log_read(&log, folder, cell->name);
+  if (status != AL_OK || !begun) return status;
   *rounds = json_array_size(log->rounds);
   *complete = log->end != NULL && ended_under(log->end, &cell->budget);
   al_log_free(log);

@@ -514,12 +514,6 @@ static al_status write_study(const al_study *study, const char *folder) {
   return status;
 }
 
-static bool has_log(const char *folder, const al_cell *cell) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/cells/%s.jsonl", folder, cell->name);
-  return access(path, F_OK) == 0;
-}
-
 /* The folder must be new or this study's. *same_build: what stands there was written by this executable. */
 static al_status claim_folder(const al_study *study, const char *folder, bool *same_build) {
   char path[4096];
@@ -579,18 +573,16 @@ static al_status list_todo(todo *list, al_study *study, const char *folder, cons
       if (!keep[i] || (cell->strategy == NULL) != (pass == 0)) continue;
       bool complete = false;
       size_t rounds = 0;
-      if (has_log(folder, cell)) {
-        AL_TRY(al_cell_progress(cell, folder, &complete, &rounds));
-        if (complete) {
-          list->complete++;
-          list->kept_from_other_build += !same_build;
-          continue;
-        }
-        if (!same_build) {
-          AL_TRY(drop_log(folder, cell));
-          list->restarted++;
-          rounds = 0;
-        }
+      AL_TRY(al_cell_progress(cell, folder, &complete, &rounds));
+      if (complete) {
+        list->complete++;
+        list->kept_from_other_build += !same_build;
+        continue;
+      }
+      if (!same_build && rounds != 0) {
+        AL_TRY(drop_log(folder, cell));
+        list->restarted++;
+        rounds = 0;
       }
       size_t weight = al_cell_rounds(cell, cell->problem->splits[0].train_size);
       list->contexts[list->count] = (cell_task){cell, folder};

@@ -35,14 +35,9 @@ typedef struct {
   double *norms, *labelled_norms; /* squared */
 } finder;
 
-static double distance_of(const finder *f, size_t pos, size_t j, float value) {
-  double distance;
-  if (f->cosine) {
-    double scale = sqrt(f->norms[pos]) * sqrt(f->labelled_norms[j]);
-    distance = 1.0 - (scale > 0.0 ? (double)value / scale : 0.0); /* a zero row has cosine 0 */
-  } else {
-    distance = sqrt((double)value);
-  }
+/* A distance as it counts: `value` is the squared Euclidean or the cosine distance. */
+static double distance_of(const finder *f, float value) {
+  double distance = f->cosine ? (double)value : sqrt((double)value);
   return distance < 1e-12 ? 1e-12 : distance;
 }
 
@@ -59,7 +54,7 @@ static void score_item(const finder *f, size_t pos, const float *values, double 
   int32_t own = predicted(f->query, pos);
   double same = INFINITY, other = INFINITY;
   for (size_t j = 0; j < f->query->labelled; j++) {
-    double distance = distance_of(f, pos, j, values[j]);
+    double distance = distance_of(f, values[j]);
     if (f->one_class || f->query->labels[j] == own)
       same = fmin(same, distance);
     else
@@ -76,13 +71,15 @@ static void score_item(const finder *f, size_t pos, const float *values, double 
   }
 }
 
-/* Cosine distance by the dot product loses digits between near-duplicates: those are done again as half the squared
- * distance of the unit rows, in double. */
-static double exact_cosine_dot(const finder *f, size_t pos, size_t j) {
+/* Dot products in place into cosine distances; a zero row has cosine 0. Near-duplicates lose their digits in float32:
+ * their dot product is formed again in double. */
+static void to_cosine_distances(const finder *f, size_t pos, float *row) {
   const al_query *q = f->query;
-  double a = sqrt(f->norms[pos]), b = sqrt(f->labelled_norms[j]);
-  if (a == 0.0 || b == 0.0) return 0.0;
-  return al_view_dot(&q->h_pool, pos, &q->h_labelled, j);
+  for (size_t j = 0; j < q->labelled; j++) {
+    double scale = sqrt(f->norms[pos]) * sqrt(f->labelled_norms[j]), dot = (double)row[j];
+    if (dot > 0.99 * scale) dot = al_view_dot(&q->h_pool, pos, &q->h_labelled, j);
+    row[j] = (float)(1.0 - (scale > 0.0 ? dot / scale : 0.0));
+  }
 }
 
 static al_status score_all(const finder *f, double *utility, int *rank) {
@@ -100,10 +97,7 @@ static al_status score_all(const finder *f, double *utility, int *rank) {
       al_cross_distances(cross, &q->h_pool, f->norms, first, last, values);
     for (size_t pos = first; pos < last; pos++) {
       float *row = values + (pos - first) * q->labelled;
-      if (f->cosine)
-        for (size_t j = 0; j < q->labelled; j++)
-          if ((double)row[j] > 0.999 * sqrt(f->norms[pos] * f->labelled_norms[j]))
-            row[j] = (float)exact_cosine_dot(f, pos, j);
+      if (f->cosine) to_cosine_distances(f, pos, row);
       score_item(f, pos, row, &utility[pos], &rank[pos]);
     }
   }
