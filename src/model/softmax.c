@@ -6,12 +6,13 @@
  * carried along linearly. With many rows the same code runs on W itself, where a vector is its own image. The intercept
  * is one more row in both.
  *
- * In the span the first guess of the inverse Hessian is (w K + l2 I)^-1, w a mean of p (1 - p): a Cholesky factor a
- * fit, and two triangular solves a step in place of several times as many steps. Its image under K costs nothing: K
- * M^-1 g = (g - l2 M^-1 g) / w.
+ * The first guess of the inverse Hessian is that of the loss with every p (1 - p) set to one mean w, the intercept
+ * included (far-from-centred features such as pixels would otherwise take thousands of steps): one Cholesky factor a
+ * fit, of M = w K + l2 I in the span, of w X^T X + l2 I (X centred) on W when it is dense, and two triangular solves a
+ * step. In the span its image under K costs nothing: K M^-1 g = (g - l2 M^-1 g) / w.
  *
- * Stops when the gap that strong convexity allows, |gradient|^2 / (2 l2), is below 1e-9 of the objective: probabilities
- * are then right to about 1e-5. */
+ * Stops when the gap that strong convexity allows, |gradient|^2 / (2 l2), is below 1e-10: a training row's
+ * probabilities are then within sqrt(gap / 2), about 1e-5, of the optimum's. */
 #include "model/softmax.h"
 
 #include "base/lapack.h"
@@ -43,8 +44,11 @@ typedef struct {
   double l2;
   /* span form */
   const double *gram; /* n x n, or NULL */
-  double *factor;     /* n x n: lower Cholesky factor of curvature x K + l2 I */
-  double curvature;
+  /* both, where factor is not NULL */
+  double *factor;      /* dims x dims: lower Cholesky factor of M */
+  double *ones_solved; /* n: M^-1 1 (span) */
+  double *mean;        /* dims: column means of x (primal) */
+  double curvature, ridge, ones_sum;
   /* primal form */
   const al_view *x;             /* n x dims */
   double *block, *block_scores; /* BLOCK x dims and BLOCK x p: dense rows in double */
@@ -195,16 +199,40 @@ static al_status workspace_new(workspace *w, const problem *q) {
   return AL_OK;
 }
 
-/* x = M^-1 x in the span, with its image; the intercept by its mean curvature. */
-static void precondition(const problem *q, vector *x) {
-  size_t inner = q->n * q->p;
-  memcpy(x->image, x->v, inner * sizeof(double));
-  cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)q->n, (int)q->p, 1.0, q->factor,
-              (int)q->n, x->v, (int)q->p);
-  cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (int)q->n, (int)q->p, 1.0, q->factor,
-              (int)q->n, x->v, (int)q->p);
-  for (size_t i = 0; i < inner; i++) x->image[i] = (x->image[i] - q->l2 * x->v[i]) / q->curvature;
-  for (size_t c = 0; c < q->p; c++) x->image[inner + c] = x->v[inner + c] /= q->curvature * (double)q->n;
+static void solve_factor(const problem *q, double *x, size_t p) {
+  cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)q->dims, (int)p, 1.0, q->factor,
+              (int)q->dims, x, (int)p);
+  cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (int)q->dims, (int)p, 1.0, q->factor,
+              (int)q->dims, x, (int)p);
+}
+
+/* x = H0 x in the span, with its image: solves l2 a + w (K a + 1 b) = x, w (1' K a + n b) = x_b by eliminating a. */
+static void precondition_span(const problem *q, vector *x) {
+  size_t n = q->n, p = q->p, inner = n * p;
+  double *a = x->v, *image = x->image, *b = x->v + inner;
+  memcpy(image, a, inner * sizeof *a);
+  solve_factor(q, a, p);
+  for (size_t i = 0; i < n; i++)
+    for (size_t c = 0; c < p; c++) b[c] += q->ridge * a[i * p + c] - image[i * p + c];
+  for (size_t c = 0; c < p; c++) image[inner + c] = b[c] /= q->curvature * q->ridge * q->ones_sum;
+  for (size_t i = 0; i < n; i++)
+    for (size_t c = 0; c < p; c++) {
+      size_t at = i * p + c;
+      a[at] -= q->curvature * q->ones_solved[i] * b[c];
+      image[at] = (image[at] - q->ridge * a[at]) / q->curvature - b[c];
+    }
+}
+
+/* The same on W: centred features make the intercept independent of the weights. */
+static void precondition_primal(const problem *q, vector *x) {
+  size_t p = q->p;
+  double *w = x->v, *b = x->v + q->dims * p;
+  for (size_t d = 0; d < q->dims; d++)
+    for (size_t c = 0; c < p; c++) w[d * p + c] -= q->mean[d] * b[c];
+  solve_factor(q, w, p);
+  for (size_t c = 0; c < p; c++) b[c] /= q->curvature * (double)q->n;
+  for (size_t d = 0; d < q->dims; d++)
+    for (size_t c = 0; c < p; c++) b[c] -= q->mean[d] * w[d * p + c];
 }
 
 /* direction = -H g, by the two loops. */
@@ -217,7 +245,9 @@ static void find_direction(const problem *q, workspace *w) {
     add_scaled(q, -alpha[at], &w->y[at], &w->direction);
   }
   if (q->gram != NULL) {
-    precondition(q, &w->direction);
+    precondition_span(q, &w->direction);
+  } else if (q->factor != NULL) {
+    precondition_primal(q, &w->direction);
   } else if (w->pairs != 0) {
     const vector *y = &w->y[w->newest];
     scale_vector(q, 1.0 / (w->rho[w->newest] * dot(q, y, y)), &w->direction);
@@ -274,9 +304,9 @@ static double minimise(const problem *q, workspace *w) {
   double objective = evaluate(q, &w->x, &w->g);
   for (int step = 0; step < MOST_STEPS; step++) {
     double squared = dot(q, &w->g, &w->g);
-    if (squared / (2.0 * q->l2) <= 1e-8 * fmax(objective, 1e-3)) break;
+    if (squared / (2.0 * q->l2) <= 1e-10) break;
     find_direction(q, w);
-    double first = w->pairs == 0 && q->gram == NULL ? 1.0 / fmax(1.0, sqrt(squared)) : 1.0;
+    double first = w->pairs == 0 && q->factor == NULL ? 1.0 / fmax(1.0, sqrt(squared)) : 1.0;
     if (!line_search(q, w, &objective, first)) {
       if (w->pairs == 0) break;
       w->pairs = 0; /* once more along the gradient */
@@ -349,26 +379,41 @@ void al_softmax_free(al_softmax *model) {
 
 double al_softmax_objective(const al_softmax *model) { return model->objective; }
 
-/* W = X^T A, transposed: feature-major. */
-static void weights_from_span(al_softmax *model, const al_view *rows, const int32_t *index, size_t n, const double *a) {
-  size_t p = model->present;
+/* W = X^T A, transposed: feature-major. Summed in double over the features that occur, because with more rows than
+ * features A is large and cancels. */
+static al_status weights_from_span(al_softmax *model, const al_view *rows, const int32_t *index, size_t n,
+                                   const double *a) {
+  al_status status;
+  size_t p = model->present, used = 0;
+  int32_t *slot = NULL; /* width: 1 + place of the feature in sums, 0 = does not occur */
+  double *sums = NULL;  /* used x p */
+  AL_TRY(AL_NEW(&slot, model->width));
+  if (rows->kind == AL_VIEW_CSR) {
+    for (size_t i = 0; i < n; i++)
+      for (int64_t at = rows->begin[index[i]]; at < rows->end[index[i]]; at++)
+        if (slot[rows->indices[at]] == 0) slot[rows->indices[at]] = (int32_t)++used;
+  } else {
+    for (size_t d = 0; d < model->width; d++) slot[d] = (int32_t)++used;
+  }
+  AL_TRY(AL_NEW(&sums, used * p));
   for (size_t i = 0; i < n; i++) {
-    size_t row = (size_t)index[i];
     const double *from = a + i * p;
-    if (rows->kind == AL_VIEW_CSR) {
-      for (int64_t at = rows->begin[row]; at < rows->end[row]; at++) {
-        float *to = model->by_feature + (size_t)rows->indices[at] * p;
-        double value = (double)rows->values[at];
-        for (size_t c = 0; c < p; c++) to[c] += (float)(value * from[c]);
-      }
-    } else {
-      for (size_t d = 0; d < rows->cols; d++) {
-        float *to = model->by_feature + d * p;
-        double value = (double)rows->values[row * rows->cols + d];
-        for (size_t c = 0; c < p; c++) to[c] += (float)(value * from[c]);
-      }
+    bool sparse = rows->kind == AL_VIEW_CSR;
+    int64_t begin = sparse ? rows->begin[index[i]] : (int64_t)index[i] * (int64_t)rows->cols;
+    int64_t end = sparse ? rows->end[index[i]] : begin + (int64_t)rows->cols;
+    for (int64_t at = begin; at < end; at++) {
+      size_t feature = (size_t)(sparse ? rows->indices[at] : at - begin);
+      double *to = sums + (size_t)(slot[feature] - 1) * p, value = (double)rows->values[at];
+      for (size_t c = 0; c < p; c++) to[c] += value * from[c];
     }
   }
+  for (size_t d = 0; d < model->width; d++)
+    for (size_t c = 0; slot[d] != 0 && c < p; c++)
+      model->by_feature[d * p + c] = (float)sums[(size_t)(slot[d] - 1) * p + c];
+done:
+  free(slot);
+  free(sums);
+  return status;
 }
 
 void al_gram_extend(double *gram, size_t stride, const al_view *rows, size_t from, size_t n, double *scratch) {
@@ -388,12 +433,22 @@ void al_gram_extend(double *gram, size_t stride, const al_view *rows, size_t fro
   }
 }
 
+static double mean_curvature(size_t p) { return 0.5 / (double)p * (1.0 - 1.0 / (double)p); }
+
+/* l2, or what keeps the factor of a singular matrix (diagonal of k: dims x dims) positive when l2 is lost in rounding.
+ * Only the first guess of the Hessian depends on it. */
+static double ridge_of(const problem *q, const double *k) {
+  double most = 0.0;
+  for (size_t i = 0; i < q->dims; i++) most = fmax(most, k[i * q->dims + i]);
+  return fmax(q->l2, 1e-14 * (double)q->dims * q->curvature * most);
+}
+
 /* Solves in the span: a (n x P) and the intercept. */
 static al_status solve_gram(const double *gram, size_t stride, const int32_t *index, size_t n, const int32_t *target,
                             size_t p, double l2, double **a, double *intercept, double *objective) {
   al_status status;
   workspace w = {0};
-  double *k = NULL, *scores = NULL, *factor = NULL;
+  double *k = NULL, *scores = NULL, *factor = NULL, *ones = NULL;
   *a = NULL;
   AL_TRY(AL_NEW(&k, n * n));
   AL_TRY(AL_NEW(&scores, n * p));
@@ -401,14 +456,20 @@ static al_status solve_gram(const double *gram, size_t stride, const int32_t *in
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++) k[i * n + j] = gram[(size_t)index[i] * stride + (size_t)index[j]];
   problem q = {.n = n, .p = p, .dims = n, .target = target, .l2 = l2, .gram = k, .scores = scores};
-  q.curvature = 0.5 / (double)p * (1.0 - 1.0 / (double)p);
+  q.curvature = mean_curvature(p);
   AL_TRY(AL_NEW(&factor, n * n));
+  AL_TRY(AL_NEW(&ones, n));
   q.factor = factor;
+  q.ones_solved = ones;
+  q.ridge = ridge_of(&q, k);
   for (size_t i = 0; i < n; i++) {
     for (size_t j = 0; j <= i; j++) q.factor[i * n + j] = q.curvature * k[i * n + j];
-    q.factor[i * n + i] += l2;
+    q.factor[i * n + i] += q.ridge;
+    ones[i] = 1.0;
   }
   AL_TRY(al_cholesky(q.factor, n));
+  solve_factor(&q, ones, 1);
+  for (size_t i = 0; i < n; i++) q.ones_sum += ones[i];
   AL_TRY(workspace_new(&w, &q));
   *objective = minimise(&q, &w);
   memcpy(*a, w.x.v, n * p * sizeof **a);
@@ -416,6 +477,7 @@ static al_status solve_gram(const double *gram, size_t stride, const int32_t *in
 done:
   free(w.storage);
   free(factor);
+  free(ones);
   free(k);
   free(scores);
   return status;
@@ -432,7 +494,7 @@ al_status al_softmax_fit_gram(al_softmax **out, const al_view *rows, const doubl
   AL_TRY(softmax_new(&model, classes, n, class_count, rows->cols, target));
   if (model->present > 1) {
     AL_TRY(solve_gram(gram, stride, index, n, target, model->present, l2, &a, model->intercept, &model->objective));
-    weights_from_span(model, rows, index, n, a);
+    AL_TRY(weights_from_span(model, rows, index, n, a));
   }
   *out = model;
   model = NULL;
@@ -443,12 +505,40 @@ done:
   return status;
 }
 
+/* Factor of w X^T X + l2 I, X dense and centred, by blocks of rows. */
+static al_status factor_primal(problem *q) {
+  al_status status;
+  size_t d = q->dims;
+  AL_TRY(AL_NEW(&q->factor, d * d));
+  AL_TRY(AL_NEW(&q->mean, d));
+  for (size_t i = 0; i < q->n; i++)
+    for (size_t j = 0; j < d; j++) q->mean[j] += (double)q->x->values[i * d + j] / (double)q->n;
+  q->curvature = mean_curvature(q->p);
+  for (size_t start = 0; start < q->n; start += BLOCK) {
+    size_t size = q->n - start < BLOCK ? q->n - start : BLOCK;
+    load_block(q, start, size);
+    for (size_t i = 0; i < size; i++)
+      for (size_t j = 0; j < d; j++) q->block[i * d + j] -= q->mean[j];
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)d, (int)size, 1.0, q->block, (int)d, 1.0, q->factor,
+                (int)d);
+  }
+  q->ridge = ridge_of(q, q->factor);
+  for (size_t i = 0; i < d; i++) {
+    for (size_t j = 0; j <= i; j++) q->factor[i * d + j] *= q->curvature;
+    q->factor[i * d + i] += q->ridge;
+  }
+  AL_TRY(al_cholesky(q->factor, d));
+done:
+  return status;
+}
+
 static al_status fit_primal(al_softmax *model, const al_view *rows, const int32_t *target, double l2) {
   al_status status;
   workspace w = {0};
   problem q = {.n = rows->rows, .p = model->present, .dims = rows->cols, .target = target, .l2 = l2, .x = rows};
   AL_TRY(AL_NEW(&q.scores, q.n * q.p));
   if (rows->kind == AL_VIEW_DENSE) AL_TRY(AL_NEW(&q.block, BLOCK * q.dims));
+  if (rows->kind == AL_VIEW_DENSE && q.dims <= AL_GRAM_LIMIT) AL_TRY(factor_primal(&q));
   AL_TRY(workspace_new(&w, &q));
   model->objective = minimise(&q, &w);
   for (size_t i = 0; i < q.dims * q.p; i++) model->by_feature[i] = (float)w.x.v[i];
@@ -456,6 +546,8 @@ static al_status fit_primal(al_softmax *model, const al_view *rows, const int32_
 done:
   free(q.scores);
   free(q.block);
+  free(q.factor);
+  free(q.mean);
   free(w.storage);
   return status;
 }
@@ -607,11 +699,58 @@ done:
   return status;
 }
 
+/* A fit a fold on the rows themselves, where the Gram matrix of all would be large or slower. */
+static al_status cross_validate_primal(const al_view *rows, const int32_t *classes, size_t class_count, double l2,
+                                       const uint8_t *fold_of, unsigned folds, float *probs) {
+  al_status status;
+  size_t n = rows->rows;
+  int32_t *train = NULL, *held = NULL, *own = NULL;
+  float *part = NULL; /* rows held out x C */
+  al_subset storage = {0};
+  al_softmax *model = NULL;
+  al_view view;
+  AL_TRY(AL_NEW(&train, n));
+  AL_TRY(AL_NEW(&held, n));
+  AL_TRY(AL_NEW(&own, n));
+  AL_TRY(AL_NEW(&part, n * class_count));
+  memset(probs, 0, n * class_count * sizeof *probs);
+  for (unsigned fold = 0; fold < folds; fold++) {
+    size_t in = 0, out = 0;
+    for (size_t i = 0; i < n; i++) {
+      if (fold_of[i] == fold) {
+        held[out++] = (int32_t)i;
+      } else {
+        own[in] = classes[i];
+        train[in++] = (int32_t)i;
+      }
+    }
+    if (in == 0 || out == 0) continue;
+    AL_TRY(al_view_take(&view, rows, train, in, &storage));
+    AL_TRY(al_softmax_fit(&model, &view, own, class_count, l2));
+    AL_TRY(al_view_take(&view, rows, held, out, &storage));
+    AL_TRY(al_softmax_predict(model, &view, part));
+    for (size_t i = 0; i < out; i++)
+      memcpy(probs + (size_t)held[i] * class_count, part + i * class_count, class_count * sizeof *probs);
+    al_softmax_free(model);
+    model = NULL;
+  }
+done:
+  al_softmax_free(model);
+  al_subset_free(&storage);
+  free(train);
+  free(held);
+  free(own);
+  free(part);
+  return status;
+}
+
 al_status al_softmax_cross_validate(const al_view *rows, const int32_t *classes, size_t class_count, double l2,
                                     const uint8_t *fold_of, unsigned folds, float *probs) {
   al_status status;
   double *gram = NULL, *scratch = NULL;
   size_t n = rows->rows;
+  if (n > AL_GRAM_LIMIT || (rows->kind == AL_VIEW_DENSE && rows->cols < n))
+    return cross_validate_primal(rows, classes, class_count, l2, fold_of, folds, probs);
   AL_TRY(AL_NEW(&gram, n * n));
   AL_TRY(AL_NEW(&scratch, rows->cols));
   al_gram_extend(gram, n, rows, 0, n, scratch);
