@@ -15,7 +15,8 @@ al_status al_orthonormalise(double *a, size_t n, size_t k) AL_MUST_USE;
  * O(n^3). */
 al_status al_eigen_symmetric(double *a, size_t n, double *w) AL_MUST_USE;
 
-/* The lower triangle of a (n x n, row-major, symmetric positive definite) replaced by its Cholesky factor. O(n^3 / 3). */
+/* The lower triangle of a (n x n, row-major, symmetric positive definite) replaced by its Cholesky factor. O(n^3 / 3).
+ */
 al_status al_cholesky(double *a, size_t n) AL_MUST_USE;
 
 #endif

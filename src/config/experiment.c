@@ -253,8 +253,8 @@ static al_status read_dataset(reader *r, const json_t *entry, const char *path) 
   const char *label = text_of(resolved, "as");
   if (label == NULL) label = text_of(resolved, "name");
   AL_TRY(check_label(r, r->e->datasets, label, path));
-  json_array_append_new(r->e->datasets,
-                        json_pack("{s:s,s:s,s:O}", "name", text_of(resolved, "name"), "label", label, "options", resolved));
+  json_array_append_new(r->e->datasets, json_pack("{s:s,s:s,s:O}", "name", text_of(resolved, "name"), "label", label,
+                                                  "options", resolved));
 done:
   json_decref(mapping);
   json_decref(resolved);

@@ -1,0 +1,242 @@
+/* The loops around libtorch: order, schedule and seeds are alab's own, so that a fit is a function of rows, labels and
+ * streams. */
+#include "model/torch_train.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/catalogue.h"
+#include "model/safetensors.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const al_param al_mc_dropout_params[] = {
+    {.key = "by",
+     .type = AL_PARAM_CHOICE,
+     .fallback = "\"dropout\"",
+     .choices = "dropout",
+     .help = "passes with dropout active"},
+    {.key = "passes", .type = AL_PARAM_INT, .fallback = "10", .min = 2, .max = 1000, .help = "number of passes"},
+    {0}};
+
+void al_trainer_configure(al_trainer *t, const json_t *train, const json_t *mc, al_torch_config *config) {
+  const json_t *steps = json_object_get(train, "steps");
+  t->batch_size = (size_t)al_params_int(train, "batch");
+  t->epochs = (size_t)al_params_int(train, "epochs");
+  t->steps = json_is_integer(steps) ? (size_t)json_integer_value(steps) : 0;
+  t->rate = al_params_real(train, "lr");
+  t->warmup = al_params_real(train, "warmup");
+  t->linear_schedule = strcmp(al_params_string(train, "schedule"), "linear") == 0;
+  t->passes = (size_t)al_params_int(mc, "passes");
+  config->dropout = al_params_real(train, "dropout");
+  config->sgd = strcmp(al_params_string(train, "optimiser"), "sgd") == 0;
+  config->weight_decay = al_params_real(train, "weight_decay");
+  config->clip = al_params_real(train, "clip");
+}
+
+static al_rng stream(const al_trainer *t, const char *purpose, uint32_t round, uint32_t index) {
+  al_stream_key key = {.seed = t->source.seed,
+                       .purpose = purpose,
+                       .dataset = t->source.dataset->name,
+                       .replicate = t->source.replicate,
+                       .round = round,
+                       .index = index};
+  return al_rng_open(&key);
+}
+
+al_status al_weights_path(const char *weights, char *path, size_t size, bool *none) {
+  *none = strcmp(weights, "none") == 0;
+  if (*none) return AL_OK;
+  if (strchr(weights, '/') != NULL || strstr(weights, ".safetensors") != NULL) {
+    snprintf(path, size, "%s", weights);
+    return AL_OK;
+  }
+  return al_fetch_model_file(path, size, weights, "model.safetensors");
+}
+
+al_status al_trainer_start(al_trainer *t, const char *path, bool missing_random, al_draw_tensor draw,
+                           al_load_tensor load, void *context) {
+  al_status status = AL_OK;
+  al_safetensors file = {0};
+  size_t total = 0, n = t->api->tensors(t->net), at = 0, missing = 0;
+  char first_missing[120] = "";
+  al_rng rng = stream(t, "start", 0, 0);
+  al_torch_tensor tensor;
+  for (size_t i = 0; i < n; i++) {
+    AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
+    total += tensor.count;
+  }
+  AL_TRY(AL_NEW(&t->start, total));
+  if (path != NULL) {
+    AL_TRY(al_safetensors_open(&file, path));
+    memcpy(t->weights, file.digest, sizeof t->weights);
+  }
+  for (size_t i = 0; i < n; i++, at += tensor.count) {
+    bool found = false;
+    AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
+    draw(&tensor, al_rng_child(&rng, i), t->start + at, context);
+    if (path != NULL) AL_TRY(load(&file, &tensor, t->start + at, &found, context));
+    if (path != NULL && !found && missing++ == 0) snprintf(first_missing, sizeof first_missing, "%s", tensor.name);
+  }
+  if (missing != 0 && !missing_random)
+    status = al_fail(AL_BAD_INPUT,
+                     "%s: lacks %zu tensors of the model, the first %s; missing: random lets them start at random",
+                     path, missing, first_missing);
+done:
+  al_safetensors_close(&file);
+  return status;
+}
+
+static al_status load_start(al_trainer *t) {
+  al_status status = AL_OK;
+  size_t at = 0;
+  for (size_t i = 0; i < t->api->tensors(t->net); i++) {
+    al_torch_tensor tensor;
+    AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
+    AL_TRY(al_torch_check(t->api, t->api->set(t->net, i, t->start + at), "setting a tensor"));
+    at += tensor.count;
+  }
+done:
+  return status;
+}
+
+/* Warm-up from 0, then constant or linearly to 0. step counts from 0. */
+static double rate_at(const al_trainer *t, size_t step, size_t steps) {
+  double warm = t->warmup * (double)steps, at = (double)step + 1.0;
+  if (at < warm) return t->rate * at / warm;
+  if (!t->linear_schedule) return t->rate;
+  return t->rate * fmax(0.0, ((double)steps - (double)step) / fmax(1.0, (double)steps - warm));
+}
+
+al_status al_trainer_fit(al_trainer *t, const al_training *training) {
+  al_status status;
+  int32_t *order = NULL, *rows = NULL, *labels = NULL;
+  size_t n = training->n, size = t->batch_size < n ? t->batch_size : n;
+  /* a last batch of one joins the one before: batch norm has no variance of one */
+  size_t batches = (n + size - 1) / size;
+  if (batches > 1 && n % size == 1) batches--;
+  size_t steps = t->steps != 0 ? t->steps : t->epochs * batches, step = 0;
+  al_rng rng = stream(t, "fit", training->round, 0);
+  AL_TRY(AL_NEW(&order, n));
+  AL_TRY(AL_NEW(&rows, size + 1));
+  AL_TRY(AL_NEW(&labels, size + 1));
+  t->round = training->round;
+  AL_TRY(load_start(t));
+  AL_TRY(al_torch_check(t->api, t->api->begin(t->net, al_rng_u64(&rng)), "beginning a fit"));
+  for (size_t i = 0; i < n; i++) order[i] = (int32_t)i;
+  while (step < steps) {
+    al_rng_shuffle(&rng, order, n);
+    for (size_t b = 0; b < batches && step < steps; b++, step++) {
+      size_t from = b * size, to = b + 1 == batches ? n : from + size;
+      double loss = 0.0;
+      al_torch_batch batch = {0};
+      for (size_t i = from; i < to; i++) {
+        rows[i - from] = training->rows[order[i]];
+        labels[i - from] = training->classes[order[i]];
+      }
+      AL_TRY(t->fill(t->context, rows, to - from, &batch));
+      AL_TRY(al_torch_check(t->api, t->api->step(t->net, &batch, labels, rate_at(t, step, steps), &loss),
+                            "a training step"));
+      if (!isfinite(loss)) {
+        status = al_fail(AL_ENVIRONMENT, "training diverged at step %zu; lower train.lr", step);
+        goto done;
+      }
+    }
+  }
+done:
+  free(order);
+  free(rows);
+  free(labels);
+  return status;
+}
+
+typedef struct {
+  int64_t length;
+  size_t at;
+} placed;
+
+static int by_length(const void *a, const void *b) {
+  const placed *x = a, *y = b;
+  if (x->length != y->length) return x->length < y->length ? -1 : 1;
+  return x->at < y->at ? -1 : x->at > y->at;
+}
+
+/* One pass over the rows in order of length, so that a batch is padded little. */
+static al_status predict_pass(al_trainer *t, const int32_t *rows, const placed *order, size_t n, bool stochastic,
+                              float *probs, float *h) {
+  al_status status;
+  int32_t *part = NULL;
+  float *p = NULL, *q = NULL;
+  size_t size = t->batch_size < 32 ? 32 : t->batch_size;
+  AL_TRY(AL_NEW(&part, size));
+  AL_TRY(AL_NEW(&p, size * t->classes));
+  AL_TRY(AL_NEW(&q, size * t->width));
+  for (size_t from = 0; from < n; from += size) {
+    size_t m = n - from < size ? n - from : size;
+    al_torch_batch batch = {0};
+    for (size_t i = 0; i < m; i++) part[i] = rows[order[from + i].at];
+    AL_TRY(t->fill(t->context, part, m, &batch));
+    AL_TRY(al_torch_check(t->api,
+                          t->api->predict(t->net, &batch, stochastic, probs == NULL ? NULL : p, h == NULL ? NULL : q),
+                          "a prediction"));
+    for (size_t i = 0; i < m; i++) {
+      if (probs != NULL) memcpy(probs + order[from + i].at * t->classes, p + i * t->classes, t->classes * sizeof *p);
+      if (h != NULL) memcpy(h + order[from + i].at * t->width, q + i * t->width, t->width * sizeof *q);
+    }
+  }
+done:
+  free(part);
+  free(p);
+  free(q);
+  return status;
+}
+
+al_status al_trainer_predict(al_trainer *t, const int32_t *rows, size_t n, const al_prediction *out) {
+  al_status status;
+  placed *order = NULL;
+  float *h = NULL;
+  AL_TRY(AL_NEW(&order, n));
+  for (size_t i = 0; i < n; i++)
+    order[i] = (placed){t->length_begin == NULL ? 0 : t->length_begin[rows[i] + 1] - t->length_begin[rows[i]], i};
+  qsort(order, n, sizeof *order, by_length);
+  if (out->h != NULL) {
+    /* into the caller's storage, so that h of L and h of U can live side by side */
+    AL_TRY(al_grow(&out->subset->values, &out->subset->value_capacity, n * t->width + 1, sizeof *h));
+    h = out->subset->values;
+    *out->h = al_view_dense(h, n, t->width);
+  }
+  if (out->probs != NULL || h != NULL) AL_TRY(predict_pass(t, rows, order, n, false, out->probs, h));
+  for (size_t pass = 0; out->mc != NULL && pass < t->passes; pass++) {
+    al_rng rng = stream(t, "mc", t->round, (uint32_t)pass);
+    AL_TRY(al_torch_check(t->api, t->api->seed(al_rng_u64(&rng)), "seeding"));
+    AL_TRY(predict_pass(t, rows, order, n, true, out->mc + pass * n * t->classes, NULL));
+  }
+done:
+  free(order);
+  return status;
+}
+
+al_status al_trainer_head(al_trainer *t, const char *name, float *weights, float *bias) {
+  al_status status = AL_OK;
+  char wanted[2][64];
+  snprintf(wanted[0], sizeof wanted[0], "%s.weight", name);
+  snprintf(wanted[1], sizeof wanted[1], "%s.bias", name);
+  for (size_t i = 0; i < t->api->tensors(t->net); i++) {
+    al_torch_tensor tensor;
+    AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
+    for (size_t k = 0; k < 2; k++)
+      if (strcmp(tensor.name, wanted[k]) == 0)
+        AL_TRY(al_torch_check(t->api, t->api->get(t->net, i, k == 0 ? weights : bias), "the last layer"));
+  }
+done:
+  return status;
+}
+
+void al_trainer_free(al_trainer *t) {
+  if (t->net != NULL) t->api->free(t->net);
+  free(t->start);
+  *t = (al_trainer){0};
+}

@@ -1,0 +1,51 @@
+/* What bert and resnet share: keys of training, starting weights, the training loop, batched prediction. Private to
+ * model. */
+#ifndef AL_MODEL_TORCH_TRAIN_H
+#define AL_MODEL_TORCH_TRAIN_H
+
+#include "model/model.h"
+#include "torch/al_torch.h"
+
+extern const al_param al_mc_dropout_params[];
+
+/* Fills batch for dataset rows (n of them) from the model's inputs; storage is the context's, valid until the next
+ * call. */
+typedef al_status (*al_fill_batch)(void *context, const int32_t *rows, size_t n, al_torch_batch *batch);
+
+typedef struct al_trainer {
+  const al_torch_api *api;
+  al_torch_net *net;
+  al_model_source source;
+  al_fill_batch fill;
+  void *context;
+  size_t classes, width; /* width: D of h */
+  size_t batch_size, epochs, steps, passes;
+  double rate, warmup;
+  bool linear_schedule;
+  const int64_t *length_begin; /* rows + 1, or NULL */
+  float *start;                /* all tensors one behind the other, as a cold fit begins */
+  char weights[33];
+  uint32_t round;
+} al_trainer;
+
+/* Reads the keys of `train` and `mc`. */
+void al_trainer_configure(al_trainer *trainer, const json_t *train, const json_t *mc, al_torch_config *config);
+
+/* Starting values: drawn by `draw` for each tensor from the `start` stream, then those of the weights file over them
+ * (path NULL: none). prefixes: tried in front of each name. Tensors that the file lacks are an error unless
+ * missing_random. */
+typedef void (*al_draw_tensor)(const al_torch_tensor *tensor, al_rng rng, float *values, void *context);
+typedef al_status (*al_load_tensor)(const void *file, const al_torch_tensor *tensor, float *values, bool *found,
+                                    void *context);
+al_status al_trainer_start(al_trainer *trainer, const char *path, bool missing_random, al_draw_tensor draw,
+                           al_load_tensor load, void *context) AL_MUST_USE;
+
+al_status al_trainer_fit(al_trainer *trainer, const al_training *training) AL_MUST_USE;
+al_status al_trainer_predict(al_trainer *trainer, const int32_t *rows, size_t n, const al_prediction *out) AL_MUST_USE;
+al_status al_trainer_head(al_trainer *trainer, const char *name, float *weights, float *bias) AL_MUST_USE;
+void al_trainer_free(al_trainer *trainer);
+
+/* "none" -> NULL; a file as it is; a catalogue name -> its model.safetensors. path: PATH_MAX bytes. */
+al_status al_weights_path(const char *weights, char *path, size_t size, bool *none) AL_MUST_USE;
+
+#endif

@@ -1,0 +1,92 @@
+/* The boundary to libtorch, at model level: networks are created from a configuration, filled tensor by tensor, stepped
+ * and asked.
+ *
+ * libtorch lives in a module of its own (libalab_torch.so) that is loaded on first use, because linking it costs every
+ * start about half a second. Everything crosses as plain C: sizes, const inputs, the caller's output buffers. Functions
+ * return 0 or non-zero with a thread-local message; nothing throws across. One thread; deterministic algorithms; the
+ * seed is an argument wherever something is drawn. */
+#ifndef AL_TORCH_AL_TORCH_H
+#define AL_TORCH_AL_TORCH_H
+
+#include "base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct al_torch_net al_torch_net;
+
+enum { AL_TORCH_BERT = 1, AL_TORCH_RESNET = 2 };
+enum { AL_POOL_CLS = 0, AL_POOL_MEAN = 1, AL_POOL_POOLER = 2 };
+enum { AL_STEM_IMAGENET = 0, AL_STEM_3X3S1 = 1, AL_STEM_3X3S2 = 2 };
+
+typedef struct al_torch_config {
+  int kind;
+  size_t classes;
+  double dropout;
+  /* BERT: vocabulary rows kept, positions, token types */
+  size_t vocabulary, positions, types, width, layers, heads, inner;
+  int pooling;
+  /* ResNet-18: channels of the input, stages (1 to 4), width of the first stage */
+  size_t channels, stages, stage_width;
+  int stem;
+  double mean[3], deviation[3]; /* pixels / 255 are normalised by these, a channel each */
+  int sgd;                      /* optimiser: 0 AdamW, 1 SGD with momentum 0.9 */
+  double weight_decay, clip;    /* clip 0: none */
+} al_torch_config;
+
+/* n sequences as ids and offsets (begin: n + 1; types: as ids, or NULL for all 0), or n images (n x channels x height x
+ * width). */
+typedef struct al_torch_batch {
+  size_t n;
+  const int32_t *ids, *types;
+  const int64_t *begin;
+  const uint8_t *pixels;
+  size_t height, width;
+} al_torch_batch;
+
+typedef struct al_torch_tensor {
+  const char *name; /* Hugging Face's or torchvision's */
+  size_t dims, shape[4], count;
+  int buffer; /* running statistics: not trained */
+} al_torch_tensor;
+
+typedef struct al_torch_api {
+  int (*create)(al_torch_net **out, const al_torch_config *config);
+  void (*free)(al_torch_net *net);
+  size_t (*tensors)(const al_torch_net *net);
+  int (*tensor)(const al_torch_net *net, size_t which, al_torch_tensor *out);
+  int (*set)(al_torch_net *net, size_t which, const float *values);
+  int (*get)(const al_torch_net *net, size_t which, float *values);
+  /* A new fit: optimiser state is dropped, dropout draws from `seed`. */
+  int (*begin)(al_torch_net *net, uint64_t seed);
+  /* One optimiser step on a batch; labels: n. *loss is the mean cross-entropy. */
+  int (*step)(al_torch_net *net, const al_torch_batch *batch, const int32_t *labels, double rate, double *loss);
+  /* probs: n x classes, h: n x D (each may be NULL). stochastic: dropout is active and draws from the generator. */
+  int (*predict)(al_torch_net *net, const al_torch_batch *batch, int stochastic, float *probs, float *h);
+  int (*seed)(uint64_t seed);
+  /* ResNet: average-pooled features after stage 1, 2, ... of float input (n x 3 x height x width, not normalised), eval
+   * mode; out: n x channels of that stage. For checks against reference values. */
+  int (*stage_features)(al_torch_net *net, const float *input, size_t n, size_t height, size_t width, size_t stage,
+                        float *out);
+  /* BERT: last hidden states' [CLS], mean over tokens and pooler of a batch; each n x width. */
+  int (*encode)(al_torch_net *net, const al_torch_batch *batch, float *cls, float *mean, float *pooler);
+  const char *(*message)(void);
+  const char *(*version)(void);
+} al_torch_api;
+
+/* Loads the module on first use: beside the executable, one folder up, in ../lib/alab, or ALAB_TORCH_MODULE. Missing:
+ * AL_ENVIRONMENT. */
+al_status al_torch_load(const al_torch_api **out) AL_MUST_USE;
+
+/* Turns a non-zero return into a status with the module's message. */
+al_status al_torch_check(const al_torch_api *api, int result, const char *what) AL_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
