@@ -42,8 +42,16 @@ al_status al_features_cached(al_features **out, const char *kind, const char key
       status = al_fail(AL_ENVIRONMENT, "a cached feature file is damaged; remove the folder %s in the cache", kind);
       goto done;
     }
+    if (((const int64_t *)indptr)[rows] != (int64_t)n) {
+      status = al_fail(AL_ENVIRONMENT, "a cached feature file is damaged; remove the folder %s in the cache", kind);
+      goto done;
+    }
     features->view = al_view_csr(indptr, indices, values, rows, cols);
   } else {
+    if (cols != 0 && (n / cols != rows || n % cols != 0)) {
+      status = al_fail(AL_ENVIRONMENT, "a cached feature file is damaged; remove the folder %s in the cache", kind);
+      goto done;
+    }
     features->view = al_view_dense(values, rows, cols);
   }
   *out = features;
@@ -53,8 +61,8 @@ done:
   return status;
 }
 
-static al_status finish(al_features **out, const char *kind, const char key[33], al_store_writer *writer, size_t rows,
-                        size_t cols, bool csr) {
+al_status al_features_finish(al_features **out, const char *kind, const char key[33], al_store_writer *writer,
+                             size_t rows, size_t cols, bool csr) {
   json_t *meta = json_pack("{s:I,s:I,s:b}", "rows", (json_int_t)rows, "cols", (json_int_t)cols, "csr", csr);
   al_status status = al_store_commit(writer, meta);
   json_decref(meta);
@@ -73,7 +81,7 @@ al_status al_features_write_dense(al_features **out, const char *kind, const cha
     al_store_abandon(writer);
     return status;
   }
-  return finish(out, kind, key, writer, rows, cols, false);
+  return al_features_finish(out, kind, key, writer, rows, cols, false);
 }
 
 al_status al_features_write_csr(al_features **out, const char *kind, const char key[33], const int64_t *indptr,
@@ -88,7 +96,7 @@ al_status al_features_write_csr(al_features **out, const char *kind, const char 
     al_store_abandon(writer);
     return status;
   }
-  return finish(out, kind, key, writer, rows, cols, true);
+  return al_features_finish(out, kind, key, writer, rows, cols, true);
 }
 
 void al_features_free(al_features *features) {

@@ -45,18 +45,27 @@ al_status al_input_check(const json_t *features, al_kind kind, const char *where
   return status;
 }
 
+/* Row by row, so that memory holds one row whatever the set's size. */
 static al_status open_pixels(al_features **out, const al_dataset *dataset) {
   al_status status;
   char key[33];
   float *values = NULL;
-  size_t width = dataset->channels * dataset->height * dataset->width, n = dataset->rows * width;
+  al_store_writer *writer = NULL;
+  size_t width = dataset->channels * dataset->height * dataset->width;
   AL_TRY(al_feature_key(key, "pixels", dataset->digest, NULL));
   AL_TRY(al_features_cached(out, "pixels", key));
   if (*out != NULL) goto done;
-  AL_TRY(AL_NEW(&values, n));
-  for (size_t i = 0; i < n; i++) values[i] = (float)dataset->pixels[i] / 255.0F;
-  AL_TRY(al_features_write_dense(out, "pixels", key, values, dataset->rows, width));
+  AL_TRY(AL_NEW(&values, width));
+  AL_TRY(al_store_create(&writer, "pixels", key));
+  AL_TRY(al_store_begin(writer, "values", sizeof *values));
+  for (size_t row = 0; row < dataset->rows; row++) {
+    for (size_t i = 0; i < width; i++) values[i] = (float)dataset->pixels[row * width + i] / 255.0F;
+    AL_TRY(al_store_append(writer, values, width));
+  }
+  status = al_features_finish(out, "pixels", key, writer, dataset->rows, width, false);
+  writer = NULL;
 done:
+  al_store_abandon(writer);
   free(values);
   return status;
 }
@@ -66,31 +75,53 @@ al_status al_standardised_open(al_features **out, const al_dataset *dataset, con
   char key[33];
   float *values = NULL;
   double *mean = NULL, *deviation = NULL;
-  size_t rows = dataset->rows, width = dataset->columns.cols;
+  float *constant = NULL; /* width: the train part's one value, NaN when it has several */
+  al_store_writer *writer = NULL;
+  size_t width = dataset->columns.cols;
   AL_TRY(al_feature_key(key, "standardised", split->digest, NULL));
   AL_TRY(al_features_cached(out, "standardised", key));
   if (*out != NULL) goto done;
-  AL_TRY(AL_NEW(&values, rows * width));
+  AL_TRY(AL_NEW(&values, width));
+  AL_TRY(AL_NEW(&constant, width));
   AL_TRY(AL_NEW(&mean, width));
   AL_TRY(AL_NEW(&deviation, width));
-  for (size_t row = 0; row < rows; row++) al_view_row(&dataset->columns, row, values + row * width);
   double n = (double)split->train_size;
-  for (size_t i = 0; i < split->train_size; i++)
-    for (size_t c = 0; c < width; c++) mean[c] += (double)values[(size_t)split->train[i] * width + c] / n;
-  for (size_t i = 0; i < split->train_size; i++)
+  for (size_t i = 0; i < split->train_size; i++) {
+    al_view_row(&dataset->columns, (size_t)split->train[i], values);
     for (size_t c = 0; c < width; c++) {
-      double difference = (double)values[(size_t)split->train[i] * width + c] - mean[c];
+      mean[c] += (double)values[c];
+      if (i == 0)
+        constant[c] = values[c];
+      else if (values[c] != constant[c])
+        constant[c] = NAN;
+    }
+  }
+  for (size_t c = 0; c < width; c++) mean[c] /= n;
+  for (size_t i = 0; i < split->train_size; i++) {
+    al_view_row(&dataset->columns, (size_t)split->train[i], values);
+    for (size_t c = 0; c < width; c++) {
+      double difference = (double)values[c] - mean[c];
       deviation[c] += difference * difference / n;
     }
-  for (size_t row = 0; row < rows; row++)
-    for (size_t c = 0; c < width; c++) {
-      double scale = sqrt(deviation[c]);
-      float *value = &values[row * width + c];
-      *value = (float)(((double)*value - mean[c]) / (scale > 1e-12 ? scale : 1.0)); /* a constant column stays 0 */
-    }
-  AL_TRY(al_features_write_dense(out, "standardised", key, values, rows, width));
+  }
+  for (size_t c = 0; c < width; c++) {
+    /* asked of the values, since a constant's mean and deviation are off by rounding */
+    if (!isnan(constant[c])) mean[c] = (double)constant[c];
+    deviation[c] = isnan(constant[c]) ? sqrt(deviation[c]) : 1.0;
+  }
+  AL_TRY(al_store_create(&writer, "standardised", key));
+  AL_TRY(al_store_begin(writer, "values", sizeof *values));
+  for (size_t row = 0; row < dataset->rows; row++) {
+    al_view_row(&dataset->columns, row, values);
+    for (size_t c = 0; c < width; c++) values[c] = (float)(((double)values[c] - mean[c]) / deviation[c]);
+    AL_TRY(al_store_append(writer, values, width));
+  }
+  status = al_features_finish(out, "standardised", key, writer, dataset->rows, width, false);
+  writer = NULL;
 done:
+  al_store_abandon(writer);
   free(values);
+  free(constant);
   free(mean);
   free(deviation);
   return status;

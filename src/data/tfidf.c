@@ -1,5 +1,7 @@
 /* TF-IDF rows, equal to scikit-learn 1.2's TfidfVectorizer (tests/golden/tfidf.py): vocabulary and document frequencies
- * from the train part of the split alone, idf = ln((1 + n) / (1 + df)) + 1, rows of unit length. */
+ * from the train part of the split alone, idf = ln((1 + n) / (1 + df)) + 1, rows of unit length. Where max_features
+ * cuts between terms of equal total count, the first in byte order stay (scikit-learn leaves that to an unstable sort,
+ * so there it depends on the machine). */
 #include "data/features_private.h"
 #include "data/termmap.h"
 #include "data/words.h"
@@ -86,14 +88,13 @@ static al_status read_row(builder *b, int32_t row, bool train, al_buffer *lowere
   const char *text = b->dataset->text + b->dataset->text_begin[row];
   size_t size = (size_t)(b->dataset->text_begin[row + 1] - b->dataset->text_begin[row]), at = 0, from, to, n = 0;
   if (b->first != 0) AL_TRY(al_wordpiece_encode(b->pieces, text, size, b->first, piece_ids, &n, piece_capacity, &size));
-  if (b->lower) {
-    lowered->size = 0;
-    AL_TRY(al_lower(lowered, text, size));
-    text = lowered->data;
-    size = lowered->size;
-  }
+  lowered->size = 0;
+  AL_TRY(b->lower ? al_lower(lowered, text, size) : al_clean_utf8(lowered, text, size));
+  text = lowered->data;
+  size = lowered->size;
   b->begin[row] = (int64_t)b->id_count;
   while (al_words_next(b->words, text, size, &at, &from, &to)) AL_TRY(see(b, row, text + from, to - from, train));
+  AL_TRY(al_words_end(b->words, "features.tfidf.pattern"));
   b->end[row] = (int64_t)b->id_count;
 done:
   return status;
@@ -173,8 +174,9 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* Turns one row's words into sorted columns and weights. scratch: as many as the row has words. */
-static size_t weigh_row(const builder *b, size_t row, int32_t *scratch, int32_t *indices, float *values) {
+/* Turns one row's words into sorted columns and weights. scratch, weights: as many as the row has words. */
+static size_t weigh_row(const builder *b, size_t row, int32_t *scratch, double *weights, int32_t *indices,
+                        float *values) {
   size_t n = 0, distinct = 0;
   double norm = 0.0, documents = (double)b->split->train_size;
   for (int64_t i = b->begin[row]; i < b->end[row]; i++) {
@@ -182,7 +184,6 @@ static size_t weigh_row(const builder *b, size_t row, int32_t *scratch, int32_t 
     if (column >= 0) scratch[n++] = column;
   }
   qsort(scratch, n, sizeof *scratch, ascending);
-  size_t start = distinct;
   for (size_t i = 0; i < n;) {
     size_t run = i;
     while (run < n && scratch[run] == scratch[i]) run++;
@@ -190,11 +191,11 @@ static size_t weigh_row(const builder *b, size_t row, int32_t *scratch, int32_t 
     double weight = tf * (log((1.0 + documents) / (1.0 + (double)b->df_of_column[scratch[i]])) + 1.0);
     norm += weight * weight;
     indices[distinct] = scratch[i];
-    values[distinct++] = (float)weight;
+    weights[distinct++] = weight;
     i = run;
   }
   norm = norm > 0.0 ? sqrt(norm) : 1.0;
-  for (size_t i = start; i < distinct; i++) values[i] = (float)((double)values[i] / norm);
+  for (size_t i = 0; i < distinct; i++) values[i] = (float)(weights[i] / norm);
   return distinct;
 }
 
@@ -203,6 +204,7 @@ static al_status write_rows(al_features **out, builder *b, const char key[33]) {
   int64_t *indptr = NULL;
   int32_t *indices = NULL, *scratch = NULL;
   float *values = NULL;
+  double *weights = NULL;
   size_t rows = b->dataset->rows, longest = 0, used = 0;
   for (size_t row = 0; row < rows; row++) {
     size_t size = (size_t)(b->end[row] - b->begin[row]);
@@ -212,8 +214,9 @@ static al_status write_rows(al_features **out, builder *b, const char key[33]) {
   AL_TRY(AL_NEW(&indices, b->id_count));
   AL_TRY(AL_NEW(&values, b->id_count));
   AL_TRY(AL_NEW(&scratch, longest));
+  AL_TRY(AL_NEW(&weights, longest));
   for (size_t row = 0; row < rows; row++) {
-    used += weigh_row(b, row, scratch, indices + used, values + used);
+    used += weigh_row(b, row, scratch, weights, indices + used, values + used);
     indptr[row + 1] = (int64_t)used;
   }
   AL_TRY(al_features_write_csr(out, "tfidf", key, indptr, indices, values, rows, b->columns));
@@ -222,6 +225,7 @@ done:
   free(indices);
   free(values);
   free(scratch);
+  free(weights);
   return status;
 }
 

@@ -88,6 +88,7 @@ al_status al_token_sets_open(al_token_sets **out, const al_dataset *dataset, boo
   const void *begin = NULL, *ids = NULL;
   size_t n = 0, count = 0;
   *out = NULL;
+  if (dataset->kind != AL_TEXT) return al_fail(AL_BAD_INPUT, "token sets need text, and %s has none", dataset->name);
   AL_TRY(al_feature_key(key, wordpiece ? "piece sets" : "word sets", dataset->digest, NULL));
   AL_TRY(AL_NEW(&sets, 1));
   AL_TRY(al_store_open(&sets->store, "sets", key));
@@ -102,6 +103,10 @@ al_status al_token_sets_open(al_token_sets **out, const al_dataset *dataset, boo
   AL_TRY(al_store_get(sets->store, "begin", sizeof(int64_t), &begin, &n));
   AL_TRY(al_store_get(sets->store, "ids", sizeof(int32_t), &ids, &count));
   const int64_t *offsets = begin;
+  if (n != dataset->rows + 1 || offsets[dataset->rows] != (int64_t)count) {
+    status = al_fail(AL_ENVIRONMENT, "a cached file of token sets is damaged; remove the folder sets in the cache");
+    goto done;
+  }
   json_int_t universe = json_integer_value(json_object_get(al_store_meta(sets->store), "universe"));
   sets->sets =
       (al_sets){.rows = dataset->rows, .universe = (int32_t)universe, .begin = offsets, .end = offsets + 1, .ids = ids};

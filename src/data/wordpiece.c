@@ -1,6 +1,7 @@
 /* BERT's uncased WordPiece (Devlin et al. 2019): basic tokens (clean, lower-case, strip accents, split at punctuation
  * and CJK), then greedy longest match through a byte trie, one probe a byte. Any bytes are accepted; invalid UTF-8 is
- * dropped as U+FFFD is. */
+ * dropped as U+FFFD is. Special tokens in the text are plain text. Lower-casing is code point by code point (a final
+ * U+03A3 becomes U+03C3, as in the Rust tokenizers, and not U+03C2 as in the Python one). */
 #include "data/features_private.h"
 
 #include "base/file.h"
@@ -148,9 +149,12 @@ size_t al_wordpiece_size(const al_wordpiece *pieces) { return pieces->count; }
 typedef struct {
   const al_wordpiece *pieces;
   char word[MOST_WORD_BYTES];
-  size_t size, points; /* of the word at hand */
+  size_t behind[MOST_WORD_BYTES]; /* a byte of the word each: offset in the text behind the character it came from */
+  size_t size, points;            /* of the word at hand */
+  size_t here;                    /* offset behind the character at hand */
+  size_t last;                    /* offset behind the last character of the word at hand */
   int32_t **ids;
-  size_t *n, *capacity, most;
+  size_t *n, *capacity, most, cut; /* cut: offset behind the text of the first `most` pieces, once there are so many */
 } encoder;
 
 static al_status put_id(encoder *e, int32_t id) {
@@ -163,7 +167,7 @@ static al_status put_id(encoder *e, int32_t id) {
 static al_status end_word(encoder *e) {
   al_status status = AL_OK;
   const al_wordpiece *p = e->pieces;
-  size_t first = *e->n;
+  size_t first = *e->n, cut = e->last;
   bool known = e->points <= MOST_WORD_POINTS;
   if (e->size == 0) return AL_OK;
   for (size_t at = 0; known && at < e->size;) {
@@ -178,12 +182,15 @@ static al_status end_word(encoder *e) {
     }
     known = token >= 0;
     if (known) AL_TRY(put_id(e, token));
+    if (known && *e->n == e->most) cut = e->behind[end - 1];
     at = end;
   }
   if (!known) {
     *e->n = first;
+    cut = e->last;
     AL_TRY(put_id(e, p->unknown));
   }
+  if (first < e->most && *e->n >= e->most) e->cut = cut;
 done:
   e->size = e->points = 0;
   return status;
@@ -195,8 +202,9 @@ static void put_point(encoder *e, utf8proc_int32_t code) {
   /* a word this long is [UNK] whatever it holds: only its length matters from here on */
   if (e->size + (size_t)length <= sizeof e->word) {
     memcpy(e->word + e->size, bytes, (size_t)length);
-    e->size += (size_t)length;
+    for (utf8proc_ssize_t i = 0; i < length; i++) e->behind[e->size++] = e->here;
   }
+  e->last = e->here;
   e->points++;
 }
 
@@ -223,31 +231,33 @@ static al_status put_alone(encoder *e, utf8proc_int32_t code) {
 
 static al_status put_code(encoder *e, utf8proc_int32_t code) {
   utf8proc_category_t category = utf8proc_category(code);
-  if (code == '\t' || code == '\n' || code == '\r' || category == UTF8PROC_CATEGORY_ZS) return end_word(e);
+  if (category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP) return end_word(e);
   if (code == 0 || code == 0xFFFD || (category >= UTF8PROC_CATEGORY_CC && category <= UTF8PROC_CATEGORY_CO) ||
       category == UTF8PROC_CATEGORY_CN)
     return AL_OK;
-  if (is_cjk(code)) return put_alone(e, code);
   utf8proc_int32_t parts[32];
   int boundary = 0;
+  al_status status = is_cjk(code) ? end_word(e) : AL_OK;
   utf8proc_ssize_t n =
       utf8proc_decompose_char(utf8proc_tolower(code), parts, 32, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
-  for (utf8proc_ssize_t i = 0; i < n && i < 32; i++) {
+  for (utf8proc_ssize_t i = 0; i < n && i < 32 && status == AL_OK; i++) {
     if (utf8proc_category(parts[i]) == UTF8PROC_CATEGORY_MN) continue;
-    if (is_punctuation(parts[i])) {
-      al_status status = put_alone(e, parts[i]);
-      if (status != AL_OK) return status;
-    } else {
+    if (is_punctuation(parts[i]))
+      status = put_alone(e, parts[i]);
+    else
       put_point(e, parts[i]);
-    }
   }
-  return AL_OK;
+  return status == AL_OK && is_cjk(code) ? end_word(e) : status;
 }
 
 static al_status put_ascii(encoder *e, unsigned char byte) {
   if (byte >= 'A' && byte <= 'Z') byte = (unsigned char)(byte + 32);
   if ((byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9')) {
-    if (e->size < sizeof e->word) e->word[e->size++] = (char)byte;
+    if (e->size < sizeof e->word) {
+      e->behind[e->size] = e->here;
+      e->word[e->size++] = (char)byte;
+    }
+    e->last = e->here;
     e->points++;
     return AL_OK;
   }
@@ -259,24 +269,30 @@ static al_status put_ascii(encoder *e, unsigned char byte) {
 al_status al_wordpiece_encode(const al_wordpiece *pieces, const char *text, size_t size, size_t most, int32_t **ids,
                               size_t *n, size_t *capacity, size_t *cut) {
   al_status status = AL_OK;
-  encoder e = {.pieces = pieces, .ids = ids, .n = n, .capacity = capacity, .most = most};
-  size_t i = 0, complete = 0; /* complete: offset behind the last character whose pieces all fit */
+  encoder e; /* its arrays are not cleared: only what is written is read */
+  e.pieces = pieces;
+  e.size = e.points = e.last = 0;
+  e.ids = ids;
+  e.n = n;
+  e.capacity = capacity;
+  e.most = most;
+  e.cut = *n >= most ? 0 : size;
+  size_t i = 0;
   while (i < size && *n < most) {
     unsigned char byte = (unsigned char)text[i];
     if (byte < 0x80) {
+      e.here = ++i;
       AL_TRY(put_ascii(&e, byte));
-      i++;
     } else {
       utf8proc_int32_t code;
       utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(size - i), &code);
+      e.here = i += used > 0 ? (size_t)used : 1;
       if (used > 0) AL_TRY(put_code(&e, code));
-      i += used > 0 ? (size_t)used : 1;
     }
-    complete = i;
   }
   if (*n < most) AL_TRY(end_word(&e));
   if (*n > most) *n = most;
-  if (cut != NULL) *cut = complete;
+  if (cut != NULL) *cut = e.cut;
 done:
   return status;
 }
@@ -326,6 +342,8 @@ al_status al_tokens_open(al_tokens **out, const al_dataset *dataset, size_t max_
   json_decref(options);
   if (status != AL_OK) return status;
   if (dataset->kind != AL_TEXT) return al_fail(AL_BAD_INPUT, "tokens need text, and %s has none", dataset->name);
+  if (max_tokens < 3)
+    return al_fail(AL_BAD_INPUT, "max_tokens: %zu leaves no room between [CLS] and [SEP]; give at least 3", max_tokens);
   AL_TRY(AL_NEW(&tokens, 1));
   AL_TRY(al_store_open(&tokens->store, "tokens", key));
   if (tokens->store == NULL) {
@@ -338,6 +356,10 @@ al_status al_tokens_open(al_tokens **out, const al_dataset *dataset, size_t max_
   }
   AL_TRY(al_store_get(tokens->store, "begin", sizeof(int64_t), &begin, &n));
   AL_TRY(al_store_get(tokens->store, "ids", sizeof(int32_t), &ids, &count));
+  if (n != dataset->rows + 1 || ((const int64_t *)begin)[dataset->rows] != (int64_t)count) {
+    status = al_fail(AL_ENVIRONMENT, "a cached token file is damaged; remove the folder tokens in the cache");
+    goto done;
+  }
   tokens->rows = dataset->rows;
   tokens->begin = begin;
   tokens->ids = ids;
