@@ -1,0 +1,71 @@
+# alab query on .npy files: picks, scores, ties, errors with one line and status 2. Files are written with Python's struct, so that no
+# NumPy is needed.
+set -u
+alab=$1
+command -v python3 >/dev/null || { echo "python3 is not here"; exit 77; }
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+cd "$here" || exit 1
+python3 - <<'P'
+import struct
+def npy(name, descr, shape, values, fmt):
+    head = "{'descr': '%s', 'fortran_order': False, 'shape': (%s,), }" % (descr, ", ".join(map(str, shape)))
+    head += " " * ((64 - (10 + len(head) + 1) % 64) % 64) + "\n"
+    open(name, "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() +
+                           struct.pack("<%d%s" % (len(values), fmt), *values))
+probs = [0.5, 0.5, 0.9, 0.1, 0.6, 0.4, 0.5, 0.5, 1.0, 0.0]
+npy("p.npy", "<f8", (5, 2), probs, "d")
+npy("h.npy", "<f4", (5, 1), [0.0, 10.0, 4.0, 1.0, 9.0], "f")
+npy("l.npy", "<i8", (1,), [0], "q")
+npy("y.npy", "<i4", (1,), [1], "i")
+npy("truth.npy", "<i8", (5,), [0, 1, 0, 1, 1], "q")
+npy("off.npy", "<f8", (5, 2), [0.5, 0.6] + probs[2:], "d")
+npy("nan.npy", "<f8", (5, 1), [0.0, float("nan"), 1.0, 2.0, 3.0], "d")
+npy("short.npy", "<f8", (4, 2), probs[:8], "d")
+npy("big.npy", "<f8", (5, 2), probs[:4], "d")
+npy("nine.npy", "<i8", (1,), [9], "q")
+open("t.txt", "w").write("1 2 3 4\n1 2 3 4\n5 6 7\n1 2 3 9\n8 9 10 11\n")
+npy("px.npy", "|u1", (3, 1, 8, 8), [0] * 64 + [255] * 64 + [0] * 60 + [255] * 4, "B")
+P
+fail() { echo "FAIL: $*"; exit 1; }
+says() { # says "lines" command...
+  local wanted=$1 got
+  shift
+  got=$("$alab" query "$@" 2>err | tr '\n' ' ') || fail "$*: $(cat err)"
+  [ "$got" = "$wanted" ] || fail "$*: '$got', not '$wanted'"
+}
+refuses() { # refuses "text" command...
+  local text=$1
+  shift
+  "$alab" query "$@" >out 2>err
+  [ $? -eq 2 ] || fail "status 2 expected: $*"
+  [ -s out ] && fail "output on standard output: $*"
+  [ "$(wc -l <err)" -eq 1 ] || fail "one line expected: $(cat err)"
+  grep -qF -- "$text" err || fail "'$text' expected of $*: $(cat err)"
+}
+says "0 3 2 " entropy -n 3 --probs p.npy
+says "0 3 2 1 4 " margin -n 99 --probs p.npy
+says "0 3 " least-confidence -n 2 --probs p.npy
+says "3 2 " entropy -n 2 --probs p.npy --labelled l.npy
+says "1 2 " k-center -n 2 --embeddings h.npy --labelled l.npy
+says "4 1 " oracle-error -n 2 --probs p.npy --true-labels truth.npy
+says "1 4 2 3 " neighborhood -n 4 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy
+says "2 4 " jaccard -n 2 --tokens t.txt --labelled l.npy
+says "0 1 2 " jaccard -n 3 --pixels px.npy
+"$alab" query random -n 3 --rows 10 --seed 4 >a && "$alab" query random -n 3 --rows 10 --seed 4 -o b && cmp -s a b || fail "one seed, two answers"
+"$alab" query random -n 3 --rows 10 --seed 5 | cmp -s a - && fail "two seeds, one answer"
+[ "$("$alab" query margin -n 1 --probs p.npy --scores)" = "$(printf '0\t1')" ] || fail "--scores"
+"$alab" query badge -n 5 --probs p.npy --embeddings h.npy --param first=largest --seed 1 | sort -n | tr '\n' ' ' | grep -q "0 1 2 3 4 " || fail "badge"
+refuses "row 0 sums to 1.1" entropy -n 1 --probs off.npy
+refuses "nan.npy: row 1, column 0" k-center -n 1 --embeddings nan.npy
+refuses "5 rows" badge -n 1 --probs short.npy --embeddings h.npy
+refuses "truncated" entropy -n 1 --probs big.npy
+refuses "outside 0 to 4" entropy -n 1 --probs p.npy --labelled nine.npy
+refuses "outside 0 to 1" neighborhood -n 1 --probs p.npy --embeddings h.npy --labelled l.npy --labels nine.npy
+refuses "needs class probabilities" entropy -n 1 --embeddings h.npy
+refuses "needs labelled items" neighborhood -n 1 --probs p.npy --embeddings h.npy
+refuses "did you mean 'entropy'" entropi -n 1 --probs p.npy
+refuses "did you mean 'first'" badge -n 1 --probs p.npy --embeddings h.npy --param frist=largest
+refuses "no such file" entropy -n 1 --probs none.npy
+refuses "no rows" random -n 1
+echo ok
