@@ -11,7 +11,7 @@
  * empty. */
 al_status al_export_csv(const char *folder, FILE *out) AL_MUST_USE;
 
-/* Tables runs, rounds, picks, metrics and views curves, summaries (docs/export.md); `path` is replaced as a whole. */
+/* Tables runs, rounds, picks, metrics and views curves, summaries (docs/log.md); `path` is replaced as a whole. */
 al_status al_export_sqlite(const char *folder, const char *path) AL_MUST_USE;
 
 #endif
