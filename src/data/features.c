@@ -33,7 +33,7 @@ al_status al_features_cached(al_features **out, const char *kind, const char key
   const json_t *meta = al_store_meta(features->store);
   size_t rows = (size_t)json_integer_value(json_object_get(meta, "rows"));
   size_t cols = (size_t)json_integer_value(json_object_get(meta, "cols"));
-  memcpy(features->digest, key, sizeof features->digest);
+  snprintf(features->digest, sizeof features->digest, "%s", key);
   AL_TRY(al_store_get(features->store, "values", sizeof(float), &values, &n));
   if (json_is_true(json_object_get(meta, "csr"))) {
     AL_TRY(al_store_get(features->store, "indices", sizeof(int32_t), &indices, &m));
