@@ -211,7 +211,7 @@ al_status al_trainer_predict(al_trainer *t, const int32_t *rows, size_t n, const
   if (out->probs != NULL || h != NULL) AL_TRY(predict_pass(t, rows, order, n, false, out->probs, h));
   for (size_t pass = 0; out->mc != NULL && pass < t->passes; pass++) {
     al_rng rng = stream(t, "mc", t->round, (uint32_t)pass);
-    AL_TRY(al_torch_check(t->api, t->api->seed(al_rng_u64(&rng)), "seeding"));
+    AL_TRY(al_torch_check(t->api, t->api->seed(t->net, al_rng_u64(&rng)), "seeding"));
     AL_TRY(predict_pass(t, rows, order, n, true, out->mc + pass * n * t->classes, NULL));
   }
 done:

@@ -60,14 +60,14 @@ typedef struct al_torch_api {
   size_t (*tensors)(const al_torch_net *net);
   int (*tensor)(const al_torch_net *net, size_t which, al_torch_tensor *out);
   int (*set)(al_torch_net *net, size_t which, const float *values);
-  int (*get)(const al_torch_net *net, size_t which, float *values);
+  int (*get)(al_torch_net *net, size_t which, float *values);
   /* A new fit: optimiser state is dropped, dropout draws from `seed`. */
   int (*begin)(al_torch_net *net, uint64_t seed);
   /* One optimiser step on a batch; labels: n. *loss is the mean cross-entropy. */
   int (*step)(al_torch_net *net, const al_torch_batch *batch, const int32_t *labels, double rate, double *loss);
-  /* probs: n x classes, h: n x D (each may be NULL). stochastic: dropout is active and draws from the generator. */
+  /* probs: n x classes, h: n x D (each may be NULL). stochastic: dropout is active. */
   int (*predict)(al_torch_net *net, const al_torch_batch *batch, int stochastic, float *probs, float *h);
-  int (*seed)(uint64_t seed);
+  int (*seed)(al_torch_net *net, uint64_t seed); /* of the dropout of stochastic predictions */
   /* ResNet: average-pooled features after stage 1, 2, ... of float input (n x 3 x height x width, not normalised), eval
    * mode; out: n x channels of that stage. For checks against reference values. */
   int (*stage_features)(al_torch_net *net, const float *input, size_t n, size_t height, size_t width, size_t stage,

@@ -1,0 +1,231 @@
+// Flat parameters, the head, and the optimiser. AdamW decays matrices only: biases and norms are left alone, as BERT's
+// authors do. A row of the embedding table that no batch has used yet has moments of zero, so dense AdamW would only
+// decay it: that is done at once, when it is first used or when somebody looks.
+#include "torch/network.hpp"
+
+#include <cblas.h>
+
+#include <cmath>
+#include <cstring>
+
+size_t al_torch_net::reserve(size_t count) {
+  size_t offset = reserved;
+  reserved += (count + 15) / 16 * 16;
+  return offset;
+}
+
+void al_torch_net::add(const std::string &name, std::vector<int64_t> shape, size_t offset, bool buffer) {
+  size_t count = 1;
+  for (int64_t size : shape) count *= static_cast<size_t>(size);
+  by_name[name] = slots.size();
+  slots.push_back({name, std::move(shape), offset, count, buffer, !buffer});
+}
+
+void al_torch_net::add(const std::string &name, std::vector<int64_t> shape, bool buffer) {
+  size_t count = 1;
+  for (int64_t size : shape) count *= static_cast<size_t>(size);
+  add(name, std::move(shape), reserve(count), buffer);
+}
+
+void al_torch_net::add_linear(const std::string &name, int64_t in, int64_t out) {
+  add(name + ".weight", {out, in});
+  add(name + ".bias", {out});
+}
+
+void al_torch_net::add_norm(const std::string &name, int64_t size, bool batch) {
+  add(name + ".weight", {size});
+  add(name + ".bias", {size});
+  if (batch) {
+    add(name + ".running_mean", {size}, true);
+    add(name + ".running_var", {size}, true);
+  }
+}
+
+void al_torch_net::allocate() {
+  auto size = static_cast<int64_t>(reserved);
+  values = torch::zeros({size});
+  gradients = torch::zeros({size});
+  if (table != none) {
+    active.assign(static_cast<size_t>(slots[table].shape[0]), 0);
+    in_batch.assign(active.size(), 0);
+  }
+}
+
+void al_torch_net::make_leaves() {
+  leaves.clear();
+  for (const slot &s : slots) {
+    auto view = [&](torch::Tensor &flat) {
+      return flat.narrow(0, static_cast<int64_t>(s.offset), static_cast<int64_t>(s.count)).view(s.shape);
+    };
+    torch::Tensor leaf = view(values).detach();
+    if (s.trained) {
+      leaf.requires_grad_(true);
+      leaf.mutable_grad() = view(gradients);
+    }
+    leaves.push_back(leaf);
+  }
+}
+
+void al_torch_net::begin(uint64_t seed) {
+  flush();
+  dropout = {seed, 0};
+  first = torch::zeros_like(values);
+  second = config.sgd ? torch::Tensor() : torch::zeros_like(values);
+  gradients.zero_();
+  steps = 0;
+  touched.clear();
+  std::fill(active.begin(), active.end(), 0);
+}
+
+void al_torch_net::flush() {
+  if (table == none || decayed == 1.0) return;
+  size_t width = static_cast<size_t>(slots[table].shape[1]);
+  for (size_t row = 0; row < active.size(); row++)
+    if (!active[row]) kernels::scale(value(slots[table].offset) + row * width, static_cast<float>(decayed), width);
+  decayed = 1.0;
+}
+
+void al_torch_net::use_rows(const al_torch_batch &batch) {
+  size_t width = static_cast<size_t>(slots[table].shape[1]), offset = slots[table].offset;
+  for (int32_t row : touched) {
+    std::memset(gradient(offset) + static_cast<size_t>(row) * width, 0, width * sizeof(float));
+    in_batch[static_cast<size_t>(row)] = 0;
+  }
+  touched.clear();
+  for (int64_t i = 0; i < batch.begin[batch.n]; i++) {
+    auto row = static_cast<size_t>(batch.ids[i]);
+    if (in_batch[row]) continue;
+    in_batch[row] = 1;
+    touched.push_back(batch.ids[i]);
+    if (!active[row] && decayed != 1.0) kernels::scale(value(offset) + row * width, static_cast<float>(decayed), width);
+    active[row] = 1;
+  }
+}
+
+double al_torch_net::step(const al_torch_batch &batch, const int32_t *labels, double rate) {
+  TORCH_CHECK(first.defined(), "step before begin");
+  for (size_t i = 0; i < batch.n; i++)
+    TORCH_CHECK(labels[i] >= 0 && static_cast<size_t>(labels[i]) < config.classes, "a label is outside the classes");
+  for (size_t i = 0; i < slots.size(); i++)
+    if (i != table && slots[i].trained) std::memset(gradient(slots[i].offset), 0, slots[i].count * sizeof(float));
+  double loss = learn(batch, labels);
+  optimise(rate);
+  return loss;
+}
+
+void al_torch_net::optimise(double rate) {
+  float shrink = 1.0F;
+  size_t width = table == none ? 0 : static_cast<size_t>(slots[table].shape[1]);
+  if (config.clip > 0.0) {
+    double squared = 0.0;
+    for (size_t i = 0; i < slots.size(); i++)
+      if (i != table && slots[i].trained) squared += kernels::squared_norm(gradient(slots[i].offset), slots[i].count);
+    for (int32_t row : touched)
+      squared += kernels::squared_norm(gradient(slots[table].offset) + static_cast<size_t>(row) * width, width);
+    double norm = std::sqrt(squared);
+    if (norm > config.clip) shrink = static_cast<float>(config.clip / (norm + 1e-6));
+  }
+  steps++;
+  auto t = static_cast<double>(steps);
+  kernels::adam_step adam = {static_cast<float>(rate), 1.0F, shrink, static_cast<float>(1.0 - std::pow(0.9, t)),
+                             static_cast<float>(1.0 - std::pow(0.999, t))};
+  auto update = [&](size_t offset, size_t count, bool matrix) {
+    float *p = value(offset), *g = gradient(offset), *m = first.data_ptr<float>() + offset;
+    if (config.sgd) {
+      kernels::sgd(p, g, m, count, static_cast<float>(rate), matrix ? static_cast<float>(config.weight_decay) : 0.0F,
+                   shrink);
+    } else {
+      adam.decay = matrix ? static_cast<float>(1.0 - rate * config.weight_decay) : 1.0F;
+      kernels::adamw(p, g, m, second.data_ptr<float>() + offset, count, adam);
+    }
+  };
+  for (size_t i = 0; i < slots.size(); i++) {
+    const slot &s = slots[i];
+    if (!s.trained) continue;
+    if (i != table || config.sgd) {
+      update(s.offset, s.count, s.shape.size() > 1);
+      continue;
+    }
+    for (size_t row = 0; row < active.size(); row++)
+      if (active[row]) update(s.offset + row * width, width, true);
+    decayed *= 1.0 - rate * config.weight_decay;
+  }
+}
+
+static void product(const float *a, const float *b, float *out, size_t n, size_t m, size_t k, bool b_transposed,
+                    float beta) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, b_transposed ? CblasTrans : CblasNoTrans, static_cast<int>(n),
+              static_cast<int>(m), static_cast<int>(k), 1.0F, a, static_cast<int>(k), b,
+              static_cast<int>(b_transposed ? k : m), beta, out, static_cast<int>(m));
+}
+
+// Softmax of n rows of logits, in place; small, so in plain order.
+static void probabilities(float *logits, size_t n, size_t classes) {
+  for (size_t i = 0; i < n; i++) {
+    float *row = logits + i * classes, most = row[0];
+    double sum = 0.0;
+    for (size_t c = 1; c < classes; c++) most = row[c] > most ? row[c] : most;
+    for (size_t c = 0; c < classes; c++) {
+      row[c] = std::exp(row[c] - most);
+      sum += row[c];
+    }
+    for (size_t c = 0; c < classes; c++) row[c] = static_cast<float>(row[c] / sum);
+  }
+}
+
+void al_torch_net::head_probs(const float *h, size_t n, float *probs) {
+  std::string name = head();
+  product(h, value(name + ".weight"), probs, n, config.classes, width(), true, 0.0F);
+  kernels::add_bias(probs, value(name + ".bias"), n, config.classes);
+  probabilities(probs, n, config.classes);
+}
+
+double al_torch_net::head_loss(float *h, size_t n, const int32_t *labels) {
+  size_t D = width(), C = config.classes;
+  std::string name = head();
+  float scale = static_cast<float>(1.0 / (1.0 - config.dropout));
+  bool dropping = config.dropout > 0.0;
+  if (dropping) {
+    head_mask.resize(n * D);
+    dropout.fill(head_mask.data(), n * D, config.dropout);
+    kernels::drop(h, head_mask.data(), scale, h, n * D);
+  }
+  logits.resize(n * C);
+  head_probs(h, n, logits.data());
+  double loss = 0.0;
+  for (size_t i = 0; i < n; i++) {
+    float &p = logits[i * C + static_cast<size_t>(labels[i])];
+    loss -= std::log(std::max(static_cast<double>(p), 1e-37));
+    if (std::isnan(p)) loss = NAN;
+    p -= 1.0F;
+  }
+  kernels::scale(logits.data(), 1.0F / static_cast<float>(n), n * C);
+  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, static_cast<int>(C), static_cast<int>(D), static_cast<int>(n),
+              1.0F, logits.data(), static_cast<int>(C), h, static_cast<int>(D), 0.0F, gradient(name + ".weight"),
+              static_cast<int>(D));
+  kernels::add_column_sums(logits.data(), n, C, C, gradient(name + ".bias"));
+  product(logits.data(), value(name + ".weight"), h, n, D, C, false, 0.0F);
+  if (dropping) kernels::drop(h, head_mask.data(), scale, h, n * D);
+  return loss / static_cast<double>(n);
+}
+
+void al_torch_net::predict(const al_torch_batch &batch, bool stochastic, float *probs, float *h) {
+  flush();
+  size_t n = batch.n, D = width();
+  std::vector<float> own;
+  if (h == nullptr || stochastic) {
+    own.resize(n * D);
+    embed(batch, stochastic, own.data());
+    if (h != nullptr) std::memcpy(h, own.data(), n * D * sizeof(float));
+    h = own.data();
+  } else {
+    embed(batch, false, h);
+  }
+  if (probs == nullptr) return;
+  if (stochastic && config.dropout > 0.0) {
+    head_mask.resize(n * D);
+    dropout.fill(head_mask.data(), n * D, config.dropout);
+    kernels::drop(h, head_mask.data(), static_cast<float>(1.0 / (1.0 - config.dropout)), h, n * D);
+  }
+  head_probs(h, n, probs);
+}

@@ -1,0 +1,95 @@
+// What BERT and ResNet share: named tensors in one flat buffer, their gradients in another of the same layout, and an
+// optimiser that passes over them once.
+#ifndef AL_TORCH_NETWORK_HPP
+#define AL_TORCH_NETWORK_HPP
+
+#include "torch/al_torch.h"
+#include "torch/kernels.hpp"
+
+#include <torch/torch.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct slot {
+  std::string name;
+  std::vector<int64_t> shape;
+  size_t offset, count;
+  bool buffer, trained;
+};
+
+struct al_torch_net {
+  al_torch_config config;
+  std::vector<slot> slots; // in the order of the published names
+  kernels::dropout_stream dropout;
+
+  explicit al_torch_net(const al_torch_config &c) : config(c) {}
+  virtual ~al_torch_net() = default;
+  al_torch_net(const al_torch_net &) = delete;
+  al_torch_net &operator=(const al_torch_net &) = delete;
+
+  // Mean cross-entropy of the batch; its gradient goes into `gradients`.
+  virtual double learn(const al_torch_batch &batch, const int32_t *labels) = 0;
+  // h: n x D, before the head. stochastic: dropout is active.
+  virtual void embed(const al_torch_batch &batch, bool stochastic, float *h) = 0;
+  virtual size_t width() const = 0;
+  virtual const char *head() const = 0;
+
+  void begin(uint64_t seed);
+  double step(const al_torch_batch &batch, const int32_t *labels, double rate);
+  void predict(const al_torch_batch &batch, bool stochastic, float *probs, float *h);
+  void flush(); // lets the rows that no batch has used catch up with weight decay
+
+  float *value(size_t offset) { return values.data_ptr<float>() + offset; }
+  float *gradient(size_t offset) { return gradients.data_ptr<float>() + offset; }
+  size_t offset_of(const std::string &name) const { return slots[by_name.at(name)].offset; }
+  float *value(const std::string &name) { return value(offset_of(name)); }
+  float *gradient(const std::string &name) { return gradient(offset_of(name)); }
+  // A tensor that shares the buffers, for autograd; its gradient accumulates into `gradients`.
+  torch::Tensor &leaf(const std::string &name) { return leaves[by_name.at(name)]; }
+  bool has(const std::string &name) const { return by_name.count(name) != 0; }
+
+protected:
+  static constexpr size_t none = static_cast<size_t>(-1);
+  size_t reserve(size_t count); // floats; offsets are multiples of 16
+  void add(const std::string &name, std::vector<int64_t> shape, size_t offset, bool buffer = false);
+  void add(const std::string &name, std::vector<int64_t> shape, bool buffer = false);
+  void add_linear(const std::string &name, int64_t in, int64_t out);
+  void add_norm(const std::string &name, int64_t size, bool batch);
+  void allocate();
+  void make_leaves();
+  void untrained(const std::string &name) { slots[by_name.at(name)].trained = false; }
+  // Rows of the table that this batch uses; their gradients are zero afterwards. Called once a step before use.
+  void use_rows(const al_torch_batch &batch);
+  // logits (n x C) of h (n x D) and, given labels, loss and the gradient of h; the head's gradients are written.
+  double head_loss(float *h, size_t n, const int32_t *labels);
+  void head_probs(const float *h, size_t n, float *probs);
+
+  size_t table = none; // slot of the embedding table, whose rows are trained from their first use on
+
+private:
+  void optimise(double rate);
+
+  std::map<std::string, size_t> by_name;
+  size_t reserved = 0;
+  torch::Tensor values, gradients, first, second;
+  std::vector<torch::Tensor> leaves;
+  size_t steps = 0;
+  double decayed = 1.0;         // what the unused rows of the table still owe
+  std::vector<uint8_t> active;  // rows of the table, since begin
+  std::vector<int32_t> touched; // rows of the batch at hand
+  std::vector<uint8_t> in_batch;
+  std::vector<float> logits;
+  std::vector<uint8_t> head_mask;
+};
+
+std::unique_ptr<al_torch_net> make_bert(const al_torch_config &config);
+std::unique_ptr<al_torch_net> make_resnet(const al_torch_config &config);
+// For checks: see al_torch_api.
+void bert_encode(al_torch_net &net, const al_torch_batch &batch, float *cls, float *mean, float *pooler);
+void resnet_stage_features(al_torch_net &net, const float *input, size_t n, size_t height, size_t width, size_t stage,
+                           float *out);
+
+#endif

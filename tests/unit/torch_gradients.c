@@ -1,0 +1,255 @@
+/* The hand-written way back against finite differences, and the optimiser against its definition in doubles. Loss
+ * differences are the network's own, so a wrong gradient cannot hide behind a wrong forward pass that agrees with it:
+ * the forward passes are held against outside values in golden/. */
+#include "base/memory.h"
+#include "base/rng.h"
+#include "torch/al_torch.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#ifdef ALAB_TORCH
+
+enum { TEXTS = 5, IMAGES = 6, CLASSES = 3, MOST = 64, USED = 50 };
+
+typedef struct {
+  const al_torch_api *api;
+  al_torch_config config;
+  al_torch_batch batch;
+  int32_t labels[8];
+  size_t count;        /* tensors */
+  float *values[MOST]; /* starting values of each */
+  size_t sizes[MOST];
+  bool buffers[MOST];
+} problem;
+
+static int32_t ids[256];
+static int64_t begin[TEXTS + 1];
+static uint8_t pixels[IMAGES * 3 * 13 * 11];
+
+static void make_problem(problem *p, int kind, int pooling) {
+  static const int64_t lengths[TEXTS] = {3, 17, 1, 33, 16};
+  al_stream_key key = {.seed = 11, .purpose = "test", .dataset = "gradients"};
+  al_rng rng = al_rng_open(&key);
+  *p = (problem){0};
+  p->config = (al_torch_config){.kind = kind,
+                                .classes = CLASSES,
+                                .vocabulary = 60,
+                                .positions = 40,
+                                .types = 2,
+                                .width = 32,
+                                .layers = 2,
+                                .heads = 2,
+                                .inner = 48,
+                                .pooling = pooling,
+                                .channels = 3,
+                                .stages = 2,
+                                .stage_width = 8,
+                                .stem = AL_STEM_3X3S2,
+                                .mean = {0.5, 0.4, 0.3},
+                                .deviation = {0.25, 0.5, 0.3}};
+  for (size_t i = 0; i < TEXTS; i++) begin[i + 1] = begin[i] + lengths[i];
+  /* rows from USED on of the table are used by nobody */
+  for (int64_t i = 0; i < begin[TEXTS]; i++) ids[i] = (int32_t)al_rng_below(&rng, USED);
+  for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)al_rng_below(&rng, 256);
+  p->batch = kind == AL_TORCH_BERT ? (al_torch_batch){.n = TEXTS, .ids = ids, .begin = begin}
+                                   : (al_torch_batch){.n = IMAGES, .pixels = pixels, .height = 13, .width = 11};
+  for (size_t i = 0; i < p->batch.n; i++) p->labels[i] = (int32_t)(i * 2 % CLASSES);
+  assert_int_equal(al_torch_load(&p->api), AL_OK);
+  al_torch_net *net = NULL;
+  assert_int_equal(p->api->create(&net, &p->config), 0);
+  p->count = p->api->tensors(net);
+  assert_true(p->count <= MOST);
+  for (size_t i = 0; i < p->count; i++) {
+    al_torch_tensor tensor;
+    assert_int_equal(p->api->tensor(net, i, &tensor), 0);
+    p->sizes[i] = tensor.count;
+    p->buffers[i] = tensor.buffer;
+    assert_int_equal(AL_NEW(&p->values[i], tensor.count), AL_OK);
+    bool one = tensor.dims == 1 && (strstr(tensor.name, ".weight") || strstr(tensor.name, "running_var"));
+    for (size_t k = 0; k < tensor.count; k++)
+      p->values[i][k] = (float)((one ? 1.0 : 0.0) + (tensor.dims > 1 ? 0.35 : 0.1) * al_rng_normal(&rng));
+  }
+  p->api->free(net);
+}
+
+static void free_problem(problem *p) {
+  for (size_t i = 0; i < p->count; i++) free(p->values[i]);
+}
+
+static al_torch_net *make_net(const problem *p, const al_torch_config *config) {
+  al_torch_net *net = NULL;
+  assert_int_equal(p->api->create(&net, config), 0);
+  for (size_t i = 0; i < p->count; i++) assert_int_equal(p->api->set(net, i, p->values[i]), 0);
+  assert_int_equal(p->api->begin(net, 1), 0);
+  return net;
+}
+
+/* One SGD step of rate 1 from a fresh start moves each parameter by minus its gradient. */
+static void gradients_of(const problem *p, float **gradients) {
+  al_torch_config config = p->config;
+  config.sgd = 1;
+  config.weight_decay = config.clip = config.dropout = 0.0;
+  al_torch_net *net = make_net(p, &config);
+  double loss;
+  assert_int_equal(p->api->step(net, &p->batch, p->labels, 1.0, &loss), 0);
+  for (size_t i = 0; i < p->count; i++) {
+    assert_int_equal(p->api->get(net, i, gradients[i]), 0);
+    for (size_t k = 0; k < p->sizes[i]; k++) gradients[i][k] = p->values[i][k] - gradients[i][k];
+  }
+  p->api->free(net);
+}
+
+static double loss_at(const problem *p, size_t which, const float *direction, double distance) {
+  al_torch_config config = p->config;
+  config.sgd = 1;
+  float *moved = NULL;
+  double loss;
+  al_torch_net *net = make_net(p, &config);
+  assert_int_equal(AL_NEW(&moved, p->sizes[which]), AL_OK);
+  for (size_t k = 0; k < p->sizes[which]; k++)
+    moved[k] = (float)(p->values[which][k] + distance * (double)direction[k]);
+  assert_int_equal(p->api->set(net, which, moved), 0);
+  assert_int_equal(p->api->step(net, &p->batch, p->labels, 0.0, &loss), 0);
+  free(moved);
+  p->api->free(net);
+  return loss;
+}
+
+static void check_gradients(int kind, int pooling) {
+  problem p;
+  make_problem(&p, kind, pooling);
+  float *gradients[MOST];
+  al_stream_key key = {.seed = 12, .purpose = "test", .dataset = "directions"};
+  al_rng rng = al_rng_open(&key);
+  size_t checked = 0;
+  for (size_t i = 0; i < p.count; i++) assert_int_equal(AL_NEW(&gradients[i], p.sizes[i]), AL_OK);
+  gradients_of(&p, gradients);
+  for (size_t i = 0; i < p.count; i++) {
+    if (p.buffers[i]) continue; /* batch statistics move without a gradient */
+    /* half along the gradient, half at random: errors of either kind show */
+    double norm = 0.0, slope = 0.0, size = 0.0;
+    float *direction = NULL;
+    assert_int_equal(AL_NEW(&direction, p.sizes[i]), AL_OK);
+    for (size_t k = 0; k < p.sizes[i]; k++) norm += (double)gradients[i][k] * gradients[i][k];
+    norm = sqrt(norm);
+    for (size_t k = 0; k < p.sizes[i]; k++) {
+      direction[k] =
+          (float)((norm > 0.0 ? gradients[i][k] / norm : 0.0) + al_rng_normal(&rng) / sqrt((double)p.sizes[i]));
+      slope += (double)direction[k] * gradients[i][k];
+      size += (double)direction[k] * direction[k];
+    }
+    const double step = kind == AL_TORCH_RESNET ? 5e-4 : 4e-3; /* few ReLUs change side within it */
+    double found = (loss_at(&p, i, direction, step) - loss_at(&p, i, direction, -step)) / (2.0 * step);
+    assert_float_equal(found, slope, 2e-4 + 5e-3 * fabs(slope) + 2e-3 * norm * sqrt(size));
+    checked += norm > 1e-3;
+    free(direction);
+  }
+  assert_true(checked >= 12); /* most tensors have a gradient to be wrong about */
+  for (size_t i = 0; i < p.count; i++) free(gradients[i]);
+  free_problem(&p);
+}
+
+static void bert_cls(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_CLS); }
+static void bert_mean(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_MEAN); }
+static void bert_pooler(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_POOLER); }
+static void resnet(void **state) { (void)state, check_gradients(AL_TORCH_RESNET, AL_POOL_CLS); }
+
+/* Three steps of AdamW (Loshchilov and Hutter 2019) with clipping, in doubles, unused rows of the table included. */
+static void adamw(void **state) {
+  (void)state;
+  problem p;
+  make_problem(&p, AL_TORCH_BERT, AL_POOL_CLS);
+  p.config.weight_decay = 0.3;
+  p.config.clip = 0.7;
+  al_torch_net *net = make_net(&p, &p.config);
+  float *gradients[MOST], *got = NULL;
+  double *m[MOST], *v[MOST];
+  const double rates[3] = {0.02, 0.05, 0.01};
+  for (size_t i = 0; i < p.count; i++) {
+    assert_int_equal(AL_NEW(&gradients[i], p.sizes[i]), AL_OK);
+    assert_int_equal(AL_NEW(&m[i], p.sizes[i]), AL_OK);
+    assert_int_equal(AL_NEW(&v[i], p.sizes[i]), AL_OK);
+  }
+  for (int t = 1; t <= 3; t++) {
+    double squared = 0.0, loss, worst = 0.0;
+    gradients_of(&p, gradients);
+    for (size_t i = 0; i < p.count; i++)
+      for (size_t k = 0; k < p.sizes[i]; k++) squared += (double)gradients[i][k] * gradients[i][k];
+    double shrink = squared > 0.49 ? 0.7 / sqrt(squared) : 1.0;
+    assert_true(shrink < 1.0); /* the clip is at work */
+    assert_int_equal(p.api->step(net, &p.batch, p.labels, rates[t - 1], &loss), 0);
+    for (size_t i = 0; i < p.count; i++) {
+      al_torch_tensor tensor;
+      assert_int_equal(p.api->tensor(net, i, &tensor), 0);
+      if (strncmp(tensor.name, "pooler.", 7) == 0) continue; /* not used, not trained */
+      assert_int_equal(AL_NEW(&got, p.sizes[i]), AL_OK);
+      assert_int_equal(p.api->get(net, i, got), 0);
+      for (size_t k = 0; k < p.sizes[i]; k++) {
+        double g = shrink * gradients[i][k], decay = tensor.dims > 1 ? 1.0 - rates[t - 1] * 0.3 : 1.0;
+        m[i][k] = 0.9 * m[i][k] + 0.1 * g;
+        v[i][k] = 0.999 * v[i][k] + 0.001 * g * g;
+        double wanted = p.values[i][k] * decay -
+                        rates[t - 1] * (m[i][k] / (1.0 - pow(0.9, t))) / (sqrt(v[i][k] / (1.0 - pow(0.999, t))) + 1e-8);
+        /* where the gradient is rounding noise its sign is, too; rows that nobody uses have none and only decay */
+        if (fabs(g) > 1e-5 || (i == 0 && k >= USED * p.config.width)) worst = fmax(worst, fabs(wanted - got[k]));
+        p.values[i][k] = got[k];
+      }
+      free(got);
+    }
+    assert_true(worst < 1e-5);
+  }
+  for (size_t i = 0; i < p.count; i++) {
+    free(gradients[i]);
+    free(m[i]);
+    free(v[i]);
+  }
+  p.api->free(net);
+  free_problem(&p);
+}
+
+/* Bad calls are refused by name, not by a crash. */
+static void refusals(void **state) {
+  (void)state;
+  problem p;
+  make_problem(&p, AL_TORCH_BERT, AL_POOL_CLS);
+  al_torch_net *net = make_net(&p, &p.config), *none = NULL;
+  double loss;
+  int32_t bad[2] = {3, 60}, outside[1] = {CLASSES};
+  int64_t one[2] = {0, 2}, empty[2] = {0, 0};
+  al_torch_batch batch = {.n = 1, .ids = bad, .begin = one};
+  assert_int_not_equal(p.api->predict(net, &batch, 0, NULL, NULL), 0);
+  assert_non_null(strstr(p.api->message(), "vocabulary"));
+  batch.begin = empty;
+  assert_int_not_equal(p.api->predict(net, &batch, 0, NULL, NULL), 0);
+  assert_non_null(strstr(p.api->message(), "empty"));
+  bad[1] = 4;
+  batch.begin = one;
+  assert_int_not_equal(p.api->step(net, &batch, outside, 0.1, &loss), 0);
+  assert_non_null(strstr(p.api->message(), "classes"));
+  al_torch_config config = p.config;
+  config.heads = 3;
+  assert_int_not_equal(p.api->create(&none, &config), 0);
+  assert_null(none);
+  p.api->free(net);
+  free_problem(&p);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(bert_cls), cmocka_unit_test(bert_mean), cmocka_unit_test(bert_pooler),
+      cmocka_unit_test(resnet),   cmocka_unit_test(adamw),     cmocka_unit_test(refusals),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else
+int main(void) { return 0; }
+#endif
