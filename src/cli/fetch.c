@@ -1,6 +1,7 @@
 /* alab fetch NAME...: mirror folders first, then the network. */
 #include "cli/cli.h"
 
+#include "base/log.h"
 #include "data/catalogue.h"
 
 #include <stdio.h>
@@ -26,8 +27,12 @@ al_status al_cli_fetch(int argc, char **argv) {
     status = al_installed_find(&installed, argv[i], entry);
     if (status != AL_OK) return status;
     if (installed.n != 0) {
-      printf("%s is here already\n", argv[i]);
-      continue;
+      if (al_installed_verify(&installed, argv[i]) == AL_OK) {
+        printf("%s is here already\n", argv[i]);
+        continue;
+      }
+      al_log_warning("%s", al_message());
+      al_installed_remove(&installed);
     }
     status = al_fetch(argv[i], true);
     if (status != AL_OK) return status;

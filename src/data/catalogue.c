@@ -11,7 +11,77 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { MOST_CATALOGUE = 1 << 20 };
+enum { MOST_CATALOGUE = 1 << 20, MOST_FILES = sizeof((al_installed *)0)->files / sizeof(al_raw_file) };
+
+/* A name that is a file or folder of its own: no path, no hidden file, not one of fetch's own. */
+static bool good_name(const char *name) {
+  if (name == NULL || *name == '\0' || *name == '.' || strlen(name) >= sizeof((al_raw_file *)0)->name) return false;
+  for (const char *at = name; *at != '\0'; at++)
+    if (*at == '/' || (unsigned char)*at < 0x21 || *at == 0x7f) return false;
+  return true;
+}
+
+static al_status check_file_spec(const json_t *file, const char *where) {
+  static const char *const checksums[] = {"sha256", "md5"};
+  static const size_t lengths[] = {64, 32};
+  if (!good_name(json_string_value(json_object_get(file, "file"))))
+    return al_fail(AL_BAD_INPUT, "%s: every file needs a name (key file) without / and of at most 63 bytes", where);
+  bool checked = json_is_object(json_object_get(file, "content"));
+  for (size_t i = 0; i < 2; i++) {
+    const char *hex = json_string_value(json_object_get(file, checksums[i]));
+    if (json_object_get(file, checksums[i]) == NULL) continue;
+    if (hex == NULL || strlen(hex) != lengths[i] || strspn(hex, "0123456789abcdef") != lengths[i])
+      return al_fail(AL_BAD_INPUT, "%s: a %s has %zu lower-case hexadecimal digits", where, checksums[i], lengths[i]);
+    checked = true;
+  }
+  if (!checked) return al_fail(AL_BAD_INPUT, "%s: every file needs sha256, md5 or content", where);
+  const char *member;
+  json_t *digest;
+  json_object_foreach(json_object_get(file, "content"), member,
+                      digest) if (json_string_length(digest) !=
+                                  64) return al_fail(AL_BAD_INPUT, "%s: content: '%s' needs a sha256", where, member);
+  return AL_OK;
+}
+
+static al_status check_entry(const json_t *entry, bool dataset, const char *where) {
+  static const char *const texts[] = {"kind", "format"};
+  for (size_t i = 0; i < (dataset ? 2u : 1u); i++)
+    if (!json_is_string(json_object_get(entry, texts[i])))
+      return al_fail(AL_BAD_INPUT, "%s: the key '%s' is missing", where, texts[i]);
+  static const char *const numbers[] = {"unpacked", "train", "test", "classes"};
+  for (size_t i = 0; i < (dataset ? 4u : 1u); i++)
+    if (json_integer_value(json_object_get(entry, numbers[i])) < (i == 2 ? 0 : 1))
+      return al_fail(AL_BAD_INPUT, "%s: the key '%s' must be a number of at least %d", where, numbers[i], i != 2);
+  const json_t *alternatives = json_object_get(entry, "alternatives");
+  if (json_array_size(alternatives) == 0) return al_fail(AL_BAD_INPUT, "%s: no alternatives", where);
+  for (size_t a = 0; a < json_array_size(alternatives); a++) {
+    const json_t *files = json_object_get(json_array_get(alternatives, a), "files");
+    if (json_array_size(files) == 0 || json_array_size(files) > MOST_FILES)
+      return al_fail(AL_BAD_INPUT, "%s: an alternative has 1 to %d files", where, MOST_FILES);
+    for (size_t i = 0; i < json_array_size(files); i++) {
+      al_status status = check_file_spec(json_array_get(files, i), where);
+      if (status != AL_OK) return status;
+    }
+  }
+  return AL_OK;
+}
+
+static al_status check_catalogue(const json_t *catalogue, const char *path) {
+  static const char *const sections[] = {"datasets", "models"};
+  if (!json_is_object(catalogue)) return al_fail(AL_BAD_INPUT, "%s: not a mapping with datasets and models", path);
+  for (size_t i = 0; i < 2; i++) {
+    const char *name;
+    json_t *entry;
+    json_object_foreach(json_object_get(catalogue, sections[i]), name, entry) {
+      char where[600];
+      snprintf(where, sizeof where, "%s: %s.%s", path, sections[i], name);
+      if (!good_name(name)) return al_fail(AL_BAD_INPUT, "%s: not a usable name", where);
+      al_status status = check_entry(entry, i == 0, where);
+      if (status != AL_OK) return status;
+    }
+  }
+  return AL_OK;
+}
 
 /* Read once: the catalogue does not change during a run, and every dataset entry asks for it. */
 static json_t *loaded;
@@ -35,7 +105,9 @@ al_status al_catalogue(const json_t **out) {
     const char *path = catalogue_path();
     al_status status = al_file_read(&text, &size, path, MOST_CATALOGUE);
     if (status == AL_OK) status = al_yaml_parse(&loaded, NULL, text, size, path);
+    if (status == AL_OK) status = check_catalogue(loaded, path);
     free(text);
+    if (status != AL_OK) forget();
     if (status != AL_OK) return status;
     atexit(forget);
   }
@@ -65,7 +137,7 @@ al_status al_installed_find(al_installed *out, const char *name, const json_t *e
     size_t count = json_array_size(files), found = 0;
     XXH3_state_t state;
     XXH3_128bits_reset(&state);
-    for (size_t i = 0; i < count && i < sizeof out->files / sizeof *out->files; i++) {
+    for (size_t i = 0; i < count; i++) {
       const char *file = json_string_value(json_object_get(json_array_get(files, i), "file"));
       al_raw_file *raw = &out->files[i];
       snprintf(raw->name, sizeof raw->name, "%s", file);

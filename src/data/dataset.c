@@ -87,6 +87,18 @@ const al_param al_dataset_params[] = {
      .type = AL_PARAM_BOOL,
      .fallback = "null",
      .help = "synthetic-images: 32x32 in colour instead of 28x28 grey"},
+    {.key = "classes",
+     .type = AL_PARAM_INT,
+     .fallback = "null",
+     .min = 2,
+     .max = 20,
+     .help = "generators: number of classes (null: 20 of text, 10 of images, which has no more)"},
+    {.key = "seed",
+     .type = AL_PARAM_INT,
+     .fallback = "null",
+     .min = 0,
+     .max = 4294967295,
+     .help = "generators: another set of the same kind for each seed (null: 20)"},
     {.key = "imbalance",
      .type = AL_PARAM_REAL,
      .fallback = "null",
@@ -128,8 +140,8 @@ static al_status refuse_keys(const json_t *spec, const char *where, const char *
 
 static const char *const user_keys[] = {"format",      "train", "test",  "train_labels",
                                         "test_labels", "text",  "label", NULL};
-static const char *const generator_keys[] = {"test_size", "colour", "imbalance", "duplicates",
-                                             "outliers",  "noise",  NULL};
+static const char *const generator_keys[] = {"test_size",  "colour",   "classes", "seed", "imbalance",
+                                             "duplicates", "outliers", "noise",   NULL};
 
 static al_status check_user(const json_t *spec, const char *where, al_kind *kind) {
   static const char *const catalogue_keys[] = {"parts", "labels", NULL};
@@ -162,6 +174,8 @@ static al_status check_generator(const json_t *spec, const char *name, const cha
       (!json_is_integer(size) || json_integer_value(size) < 20 || json_integer_value(size) > 10000000))
     return al_fail(AL_BAD_INPUT, "%s.size: a generator's size is a number of rows from 20 to 10,000,000", where);
   bool images = strcmp(name, "synthetic-images") == 0;
+  if (images && given(spec, "classes") && al_params_int(spec, "classes") > 10)
+    return al_fail(AL_BAD_INPUT, "%s.classes: synthetic-images has 2 to 10 classes", where);
   if (!images && given(spec, "colour")) return al_fail(AL_BAD_INPUT, "%s.colour: is for synthetic-images", where);
   if (kind != NULL) *kind = images ? AL_IMAGE : AL_TEXT;
 done:
@@ -239,13 +253,37 @@ static int by_value(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool same_class(const char *a, const char *b, bool numbers) {
-  double x, y;
-  if (numbers && as_number(a, &x) && as_number(b, &y)) return x == y;
-  return strcmp(a, b) == 0;
+static bool same_value(const char *a, const char *b) {
+  double x = 0.0, y = 0.0;
+  return as_number(a, &x) && as_number(b, &y) && x == y;
 }
 
-/* Class ids of all rows and the classes' names, in their order. */
+/* The names that differ by value, in order of value: 1, 1.0 and +1 are one class, named by the first in byte order. */
+static size_t merge_numbers(const char **names, size_t count) {
+  size_t kept = 0;
+  qsort(names, count, sizeof *names, by_value);
+  for (size_t i = 0; i < count; i++)
+    if (kept == 0 || !same_value(names[kept - 1], names[i])) names[kept++] = names[i];
+  return kept;
+}
+
+/* Position of a label's value among names in order of value. */
+static size_t find_value(const char *const *names, size_t count, const char *label) {
+  double wanted = 0.0, value = 0.0;
+  size_t low = 0, high = count - 1;
+  (void)as_number(label, &wanted);
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    (void)as_number(names[middle], &value);
+    if (value < wanted)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* Class ids of all rows and the classes' names, in their order. O(n log n). */
 static al_status number_classes(const al_table *table, int32_t *ids, const char ***names, size_t *count) {
   al_status status;
   row_label *sorted = NULL;
@@ -254,38 +292,27 @@ static al_status number_classes(const al_table *table, int32_t *ids, const char 
   *names = NULL;
   *count = 0;
   AL_TRY(AL_NEW(&sorted, table->rows));
+  AL_TRY(AL_NEW(names, table->rows));
   const char *at = table->labels.data;
   for (size_t row = 0; row < table->rows; row++, at += strlen(at) + 1) {
     sorted[row] = (row_label){at, row};
     numbers = numbers && as_number(at, &ignored);
   }
   qsort(sorted, table->rows, sizeof *sorted, by_text);
-  size_t distinct = 0;
-  for (size_t i = 0; i < table->rows; i++) distinct += i == 0 || strcmp(sorted[i].text, sorted[i - 1].text) != 0;
-  AL_TRY(AL_NEW(names, distinct + 1));
-  for (size_t i = 0; i < table->rows; i++)
+  for (size_t i = 0; i < table->rows; i++) {
     if (i == 0 || strcmp(sorted[i].text, sorted[i - 1].text) != 0) (*names)[(*count)++] = sorted[i].text;
-  if (numbers) { /* 1, 1.0 and +1 are one class */
-    qsort(*names, *count, sizeof **names, by_value);
-    size_t kept = 0;
-    for (size_t i = 0; i < *count; i++)
-      if (kept == 0 || !same_class((*names)[kept - 1], (*names)[i], true)) (*names)[kept++] = (*names)[i];
-    *count = kept;
+    ids[sorted[i].row] = (int32_t)(*count - 1);
   }
+  if (numbers) *count = merge_numbers(*names, *count);
   if (*count > MOST_CLASSES) {
     status = al_fail(AL_BAD_INPUT, "%zu different labels: more than %d classes; is this the label column?", *count,
                      MOST_CLASSES);
     goto done;
   }
-  for (size_t i = 0; i < table->rows; i++) {
-    size_t class = 0;
-    if (i != 0 && strcmp(sorted[i].text, sorted[i - 1].text) == 0) {
-      ids[sorted[i].row] = ids[sorted[i - 1].row];
-      continue;
-    }
-    while (!same_class((*names)[class], sorted[i].text, numbers)) class ++;
-    ids[sorted[i].row] = (int32_t) class;
-  }
+  for (size_t i = 0; numbers && i < table->rows; i++)
+    ids[sorted[i].row] = i != 0 && strcmp(sorted[i].text, sorted[i - 1].text) == 0
+                             ? ids[sorted[i - 1].row]
+                             : (int32_t)find_value(*names, *count, sorted[i].text);
 done:
   free(sorted);
   return status;
@@ -353,9 +380,16 @@ static void content_digest(const al_table *table, const int32_t *ids, const char
                            char hex[33]) {
   XXH3_state_t state;
   XXH3_128bits_reset(&state);
-  int64_t facts[] = {table->kind,           (int64_t)table->rows,     (int64_t)table->train_rows,
-                     (int64_t)classes,      (int64_t)table->channels, (int64_t)table->height,
-                     (int64_t)table->width, (int64_t)table->columns};
+  /* dense columns are standardised, sparse ones are not: what a model gets differs */
+  int64_t kind = (int64_t)table->kind + (table->dense ? 256 : 0);
+  int64_t facts[] = {kind,
+                     (int64_t)table->rows,
+                     (int64_t)table->train_rows,
+                     (int64_t)classes,
+                     (int64_t)table->channels,
+                     (int64_t)table->height,
+                     (int64_t)table->width,
+                     (int64_t)table->columns};
   hash_array(&state, facts, sizeof facts);
   hash_array(&state, ids, table->rows * sizeof *ids);
   for (size_t c = 0; c < classes; c++) hash_array(&state, names[c], strlen(names[c]));
@@ -495,8 +529,9 @@ done:
 
 /* Key of the prepared file: the raw content's identity and the options that shape it. */
 static al_status prepared_key(char hex[33], const json_t *spec, const char *identity) {
-  static const char *const shaping[] = {"name",      "parts",  "labels",    "format",     "text",     "label", "size",
-                                        "test_size", "colour", "imbalance", "duplicates", "outliers", "noise"};
+  static const char *const shaping[] = {"name",       "parts",    "labels",    "format",  "text",
+                                        "label",      "size",     "test_size", "colour",  "imbalance",
+                                        "duplicates", "outliers", "noise",     "classes", "seed"};
   json_t *parts = json_pack("{s:i,s:s}", "version", PREPARED_VERSION, "identity", identity);
   for (size_t i = 0; i < sizeof shaping / sizeof *shaping; i++)
     if (given(spec, shaping[i])) json_object_set(parts, shaping[i], json_object_get(spec, shaping[i]));
@@ -526,7 +561,7 @@ static al_status find_source(const json_t *spec, const char *base, const char *w
   status = al_installed_find(installed, name, *entry);
   if (status == AL_OK && installed->n == 0) {
     status = al_fetch(name, false); /* a copy from a mirror folder is no download */
-    if (status != AL_OK) return al_fail(AL_ENVIRONMENT, "%s: %s is not here; run alab fetch %s", where, name, name);
+    if (status != AL_OK) return al_context(status, "%s", where);
     status = al_installed_find(installed, name, *entry);
   }
   memcpy(identity, installed->identity, 33);
@@ -535,8 +570,11 @@ static al_status find_source(const json_t *spec, const char *base, const char *w
 
 static al_status read_source(al_table *table, const json_t *spec, const char *base, const char *where,
                              const al_installed *installed, const json_t *entry) {
+  const char *name = al_params_string(spec, "name");
   if (given(spec, "format")) return al_read_user(table, spec, base, where);
-  if (al_is_generator(al_params_string(spec, "name"))) return al_generate(table, spec);
+  if (al_is_generator(name)) return al_generate(table, spec);
+  al_status status = al_installed_verify(installed, name);
+  if (status != AL_OK) return status;
   return al_read_catalogue(table, json_string_value(json_object_get(entry, "format")), spec, installed->files,
                            installed->n, installed->limit);
 }

@@ -1,5 +1,5 @@
 /* Getting files: from mirror folders, then from the network. A file is written as <file>.part, checked, and only then
- * renamed; <file>.checked says by what. An interrupted download goes on where it stopped. */
+ * renamed; <file>.checked holds the checksum that it had then. An interrupted download goes on where it stopped. */
 #include "data/catalogue.h"
 
 #include "base/file.h"
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,8 +81,13 @@ static al_status check_file(const char *path, const char *shown, const json_t *s
     if (wanted == NULL) continue;
     AL_TRY(file_checksum(path, algorithms[i], hex));
     if (strcmp(hex, wanted) != 0) {
-      status = al_fail(AL_ENVIRONMENT, "%s: wrong checksum: %s is %s, the catalogue says %s", shown, algorithms[i], hex,
-                       wanted);
+      struct stat facts;
+      json_int_t bytes = json_integer_value(json_object_get(spec, "bytes"));
+      bool cut = bytes != 0 && stat(path, &facts) == 0 && facts.st_size < bytes;
+      status = cut ? al_fail(AL_ENVIRONMENT, "%s: truncated: %lld of %lld bytes", shown, (long long)facts.st_size,
+                             (long long)bytes)
+                   : al_fail(AL_ENVIRONMENT, "%s: wrong checksum: %s is %s, the catalogue says %s", shown,
+                             algorithms[i], hex, wanted);
       goto done;
     }
     break;
@@ -152,47 +158,56 @@ static const char *file_name(const wanted *w, size_t i) {
   return json_string_value(json_object_get(json_array_get(w->files, i), "file"));
 }
 
-/* All files of the alternative from one mirror folder. *found: the folder has them all (checks may still fail). */
-static al_status from_mirror(const wanted *w, const char *mirror, size_t length, bool *found) {
-  al_status status = AL_OK;
-  size_t n = json_array_size(w->files);
-  char from[PATH_MAX], part[PATH_MAX], path[PATH_MAX];
-  *found = n != 0;
-  for (size_t i = 0; i < n && *found; i++) {
-    snprintf(from, sizeof from, "%.*s/%s/%s/%s", (int)length, mirror, w->section, w->name, file_name(w, i));
-    *found = al_file_exists(from);
+/* <cache>/raw/<name>/<file>, with its mark: nothing is left to do. A file without a mark (a stop between the two) is
+ * checked where it lies. */
+static bool installed(const wanted *w, size_t i) {
+  char path[PATH_MAX], mark[PATH_MAX + 16];
+  snprintf(path, sizeof path, "%s/%s", w->folder, file_name(w, i));
+  snprintf(mark, sizeof mark, "%s.checked", path);
+  if (!al_file_exists(path)) return false;
+  return al_file_exists(mark) || check_and_install(path, path, path, json_array_get(w->files, i), w->limit) == AL_OK;
+}
+
+/* The next folder of ALAB_MIRROR that has the file, from *at on; false when there is none. */
+static bool next_in_mirror(const wanted *w, size_t i, const char **at, char from[PATH_MAX]) {
+  while (*at != NULL && **at != '\0') {
+    size_t length = strcspn(*at, ":");
+    int size = snprintf(from, PATH_MAX, "%.*s/%s/%s/%s", (int)length, *at, w->section, w->name, file_name(w, i));
+    *at += length + ((*at)[length] == ':');
+    if (length != 0 && size < PATH_MAX && al_file_exists(from)) return true;
   }
-  for (size_t i = 0; i < n && *found; i++) {
-    snprintf(from, sizeof from, "%.*s/%s/%s/%s", (int)length, mirror, w->section, w->name, file_name(w, i));
+  return false;
+}
+
+/* The first copy of file `i` in a mirror folder that passes its checks. AL_OK and *found, or what was wrong. */
+static al_status from_mirror(const wanted *w, size_t i, bool *found) {
+  const char *at = getenv("ALAB_MIRROR");
+  char from[PATH_MAX], path[PATH_MAX], part[PATH_MAX];
+  al_status status = AL_OK;
+  *found = false;
+  while (!*found && next_in_mirror(w, i, &at, from)) {
     snprintf(path, sizeof path, "%s/%s", w->folder, file_name(w, i));
     snprintf(part, sizeof part, "%s.%ld.part", path, (long)getpid());
-    AL_TRY(copy_file(from, part));
-    AL_TRY(check_and_install(part, path, from, json_array_get(w->files, i), w->limit));
+    status = copy_file(from, part);
+    if (status == AL_OK) status = check_and_install(part, path, from, json_array_get(w->files, i), w->limit);
+    if (status != AL_OK) unlink(part);
+    *found = status == AL_OK;
   }
-done:
   return status;
 }
 
-static al_status from_mirrors(const wanted *w, bool *found) {
-  const char *mirrors = getenv("ALAB_MIRROR");
-  *found = false;
-  for (const char *at = mirrors; at != NULL && *at != '\0';) {
-    size_t length = strcspn(at, ":");
-    if (length != 0) {
-      al_status status = from_mirror(w, at, length, found);
-      if (status == AL_OK && *found) return AL_OK;
-      if (status != AL_OK) al_log_warning("%s", al_message()); /* another folder or the network may have a good copy */
-    }
-    at += length + (at[length] == ':');
-  }
-  *found = false;
-  return AL_OK;
+/* Whether file `i` can be had at all: it is here, in a mirror folder, or (network) has an address. */
+static bool within_reach(const wanted *w, size_t i, bool network) {
+  const char *at = getenv("ALAB_MIRROR");
+  char from[PATH_MAX];
+  return installed(w, i) || next_in_mirror(w, i, &at, from) ||
+         (network && json_object_get(json_array_get(w->files, i), "url") != NULL);
 }
 
 /* ---- network ---- */
 
 typedef struct {
-  curl_off_t resumed;
+  curl_off_t resumed, most;
   double total;
 } download;
 
@@ -205,7 +220,7 @@ static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off
     al_progress_start("fetching", d->total, "bytes");
   }
   if (d->total > 0.0) al_progress_update((double)(now + d->resumed), NULL);
-  return 0;
+  return total + d->resumed > d->most || now + d->resumed > d->most; /* not 0 ends it */
 }
 
 static void set_options(CURL *curl, const char *url, FILE *out, download *d) {
@@ -226,15 +241,20 @@ static void set_options(CURL *curl, const char *url, FILE *out, download *d) {
   curl_easy_setopt(curl, CURLOPT_XFERINFODATA, d);
 }
 
-/* Into `part`, going on behind what is there. */
-static al_status download_file(const char *url, const char *part) {
+/* Into `part`, going on behind what is there (*resumed). most: bytes beyond which it cannot be what is wanted. */
+static al_status download_file(const char *url, const char *part, size_t most, bool *resumed) {
   struct stat facts;
-  download d = {.resumed = stat(part, &facts) == 0 ? (curl_off_t)facts.st_size : 0};
+  download d = {.resumed = stat(part, &facts) == 0 ? (curl_off_t)facts.st_size : 0, .most = (curl_off_t)most};
   CURL *curl = curl_easy_init();
   FILE *out = fopen(part, "abe");
   al_status status = AL_OK;
+  *resumed = d.resumed != 0;
   if (curl == NULL || out == NULL) {
     status = out == NULL ? al_fail_errno("cannot write %s", part) : al_fail(AL_ENVIRONMENT, "libcurl cannot start");
+    goto done;
+  }
+  if (flock(fileno(out), LOCK_EX | LOCK_NB) != 0) {
+    status = al_fail(AL_ENVIRONMENT, "%s: another alab is fetching this file; wait for it", part);
     goto done;
   }
   set_options(curl, url, out, &d);
@@ -247,12 +267,15 @@ static al_status download_file(const char *url, const char *part) {
     if (code != 416) {
       if (ftruncate(fileno(out), 0) != 0) status = al_fail_errno("cannot shorten %s", part);
       d.resumed = 0;
+      *resumed = false;
       set_options(curl, url, out, &d);
       result = curl_easy_perform(curl);
     }
   }
   if (d.total > 0.0) al_progress_end();
-  if (result == CURLE_WRITE_ERROR)
+  if (result == CURLE_ABORTED_BY_CALLBACK)
+    status = al_fail(AL_ENVIRONMENT, "download of %s refused: more bytes than the catalogue allows", url);
+  else if (result == CURLE_WRITE_ERROR)
     status = al_fail_errno("cannot write %s", part);
   else if (result != CURLE_OK)
     status = al_fail(AL_ENVIRONMENT, "download of %s failed: %s; run the same command again to go on", url,
@@ -263,33 +286,59 @@ done:
   return status;
 }
 
-static al_status from_network(const wanted *w, bool *found) {
-  al_status status = AL_OK;
-  size_t n = json_array_size(w->files);
+/* Checks come after the whole download; a resumed one that fails them is fetched once more from its start (what lay
+ * there may have been of another version). */
+static al_status from_network(const wanted *w, size_t i) {
+  const json_t *spec = json_array_get(w->files, i);
+  const char *url = json_string_value(json_object_get(spec, "url"));
   char part[PATH_MAX], path[PATH_MAX];
-  *found = n != 0;
-  for (size_t i = 0; i < n && *found; i++) *found = json_object_get(json_array_get(w->files, i), "url") != NULL;
-  for (size_t i = 0; i < n && *found; i++) {
-    const json_t *spec = json_array_get(w->files, i);
-    const char *url = json_string_value(json_object_get(spec, "url"));
-    snprintf(path, sizeof path, "%s/%s", w->folder, file_name(w, i));
-    if (al_file_exists(path)) continue;
-    snprintf(part, sizeof part, "%s.part", path);
-    al_log_notice("fetching %s", url);
-    AL_TRY(download_file(url, part));
-    AL_TRY(check_and_install(part, path, url, spec, w->limit));
-  }
-done:
-  return status;
+  bool resumed = false;
+  snprintf(path, sizeof path, "%s/%s", w->folder, file_name(w, i));
+  snprintf(part, sizeof part, "%s.part", path);
+  al_log_notice("fetching %s", url);
+  al_status status = download_file(url, part, w->limit, &resumed);
+  if (status == AL_OK) status = check_and_install(part, path, url, spec, w->limit);
+  if (status == AL_OK || !resumed || al_file_exists(part)) return status;
+  al_log_notice("what lay there was no good; fetching %s from its start", url);
+  status = download_file(url, part, w->limit, &resumed);
+  return status == AL_OK ? check_and_install(part, path, url, spec, w->limit) : status;
 }
 
 /* ---- the whole ---- */
+
+/* All files of one alternative, each from where it can be had. *found: the whole alternative is here now. why: what was
+ * wrong or is lacking, when anything of it was there. */
+static al_status fetch_alternative(const wanted *w, bool network, bool *found, char *why, size_t why_size) {
+  size_t n = json_array_size(w->files), reachable = 0, lacking = 0;
+  al_status status = AL_OK;
+  for (size_t i = n; i-- > 0;) {
+    if (within_reach(w, i, network))
+      reachable++;
+    else
+      lacking = i;
+  }
+  *found = false;
+  if (reachable < n) {
+    if (reachable != 0 && *why == '\0') snprintf(why, why_size, "the file %s is lacking", file_name(w, lacking));
+    return AL_OK;
+  }
+  for (size_t i = 0; i < n && status == AL_OK; i++) {
+    bool here = installed(w, i);
+    if (!here) status = from_mirror(w, i, &here);
+    if (here || !network || json_object_get(json_array_get(w->files, i), "url") == NULL) continue;
+    if (status != AL_OK) al_log_warning("%s", al_message()); /* the network may have a good copy */
+    status = from_network(w, i);
+  }
+  if (status != AL_OK) snprintf(why, why_size, "%s", al_message());
+  *found = status == AL_OK;
+  return status;
+}
 
 al_status al_fetch(const char *name, bool network) {
   al_status status;
   const json_t *catalogue = NULL;
   wanted w = {.name = name};
-  char cache[PATH_MAX - 400], why[600] = "";
+  char cache[PATH_MAX - 400], why[1000] = "";
   AL_TRY(al_catalogue(&catalogue));
   const json_t *entry = al_catalogue_find(catalogue, name, &w.section);
   if (entry == NULL) {
@@ -305,18 +354,54 @@ al_status al_fetch(const char *name, bool network) {
     for (size_t a = 0; a < json_array_size(alternatives); a++) {
       bool found = false;
       w.files = json_object_get(json_array_get(alternatives, a), "files");
-      status = by_network ? from_network(&w, &found) : from_mirrors(&w, &found);
+      status = fetch_alternative(&w, by_network != 0, &found, why, sizeof why);
       if (status == AL_OK && found) goto done;
-      if (status != AL_OK) snprintf(why, sizeof why, "%s", al_message());
     }
-  status = *why != '\0' ? al_fail(AL_ENVIRONMENT, "%s: %s", name, why)
-           : network    ? al_fail(AL_ENVIRONMENT,
-                                  "%s: no mirror folder has it and the catalogue knows no address; set "
-                                     "ALAB_MIRROR to a folder with %s/%s",
-                                  name, w.section, name)
-                        : al_fail(AL_ENVIRONMENT, "%s is not here; run alab fetch %s", name, name);
+  if (!network)
+    status = *why == '\0' ? al_fail(AL_ENVIRONMENT, "%s is not here; run alab fetch %s", name, name)
+                          : al_fail(AL_ENVIRONMENT, "%s is not here: %s; run alab fetch %s", name, why, name);
+  else if (*why != '\0')
+    status = al_fail(AL_ENVIRONMENT, "%s: %s", name, why);
+  else
+    status = al_fail(AL_ENVIRONMENT,
+                     "%s: no mirror folder has it and the catalogue knows no address; set ALAB_MIRROR to a folder "
+                     "with %s/%s",
+                     name, w.section, name);
 done:
   return status;
+}
+
+al_status al_installed_verify(const al_installed *found, const char *name) {
+  al_status status = AL_OK;
+  char *mark_path = NULL, *mark = NULL, hex[HEX_BYTES];
+  for (size_t i = 0; i < found->n; i++) {
+    const char *path = found->files[i].path;
+    size_t size = 0;
+    AL_TRY(al_format(&mark_path, "%s.checked", path));
+    AL_TRY(al_file_read(&mark, &size, mark_path, 4096));
+    size_t length = strspn(mark, "0123456789abcdef");
+    AL_TRY(file_checksum(path, length == 32 ? "md5" : "sha256", hex));
+    if (length != strlen(hex) || strncmp(mark, hex, length) != 0) {
+      status = al_fail(AL_ENVIRONMENT, "%s: truncated or changed since it was fetched; run alab fetch %s", path, name);
+      goto done;
+    }
+    free(mark_path);
+    free(mark);
+    mark_path = mark = NULL;
+  }
+done:
+  free(mark_path);
+  free(mark);
+  return status;
+}
+
+void al_installed_remove(const al_installed *found) {
+  for (size_t i = 0; i < found->n; i++) {
+    char mark[sizeof found->files[i].path + 16];
+    snprintf(mark, sizeof mark, "%s.checked", found->files[i].path);
+    unlink(mark); /* first: a file without a mark counts for nothing */
+    unlink(found->files[i].path);
+  }
 }
 
 al_status al_fetch_model_file(char *path, size_t size, const char *model, const char *file) {
@@ -328,8 +413,7 @@ al_status al_fetch_model_file(char *path, size_t size, const char *model, const 
   if (entry == NULL) return al_fail(AL_BAD_INPUT, "unknown model '%s'; see alab list models", model);
   AL_TRY(al_installed_find(&installed, model, entry));
   if (installed.n == 0) {
-    status = al_fetch(model, false);
-    if (status != AL_OK) return al_fail(AL_ENVIRONMENT, "%s is not here; run alab fetch %s", model, model);
+    AL_TRY(al_fetch(model, false));
     AL_TRY(al_installed_find(&installed, model, entry));
   }
   for (size_t i = 0; i < installed.n; i++)

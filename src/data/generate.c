@@ -2,9 +2,10 @@
  * similar classes, near-duplicates, outliers, wrong labels), for machines without data and for tests. Seeded by
  * constants: a generated set is the same everywhere; what a study draws from it is the study's own.
  *
- * synthetic-text: 20 classes in 6 super-groups. A document has a length (log-normal), a main topic, often a second one,
- * and a clarity: the share of its words that come from class and group vocabularies rather than from a Zipf background.
- * synthetic-images: 10 glyphs of random strokes, drawn with a random affine map, thickness, contrast and clutter. */
+ * synthetic-text: 20 classes in 6 super-groups, each class of 10 facets that are common to rare. A document has a
+ * length (log-normal), a main topic and a facet of it, often a second topic, and a clarity: the share of its words that
+ * come from facet, class and group vocabularies rather than from a Zipf background. synthetic-images: 10 glyphs of
+ * random strokes, drawn with a random affine map, thickness, contrast and clutter. */
 #include "data/table.h"
 
 #include <math.h>
@@ -18,13 +19,19 @@ enum {
   BACKGROUND = 12000,
   GROUP_WORDS = 220,
   CLASS_WORDS = 160,
+  FACETS = 10,
+  FACET_WORDS = 60,
+  FIRST_FACET = BACKGROUND + GROUPS * GROUP_WORDS + TEXT_CLASSES * CLASS_WORDS,
+  FIRST_STRANGER = FIRST_FACET + TEXT_CLASSES * FACETS * FACET_WORDS,
   IMAGE_CLASSES = 10,
   STROKES = 3,
-  POINTS = 4
+  POINTS = 4,
+  DEFAULT_SEED = 20
 };
 
 typedef struct {
-  size_t train, test;
+  size_t train, test, classes;
+  uint64_t seed;
   double imbalance, duplicates, outliers, noise;
 } knobs;
 
@@ -33,17 +40,19 @@ static double real_or(const json_t *entry, const char *key, double otherwise) {
   return json_is_number(value) ? json_number_value(value) : otherwise;
 }
 
-static knobs read_knobs(const json_t *entry) {
+static knobs read_knobs(const json_t *entry, size_t classes) {
   return (knobs){.train = (size_t)real_or(entry, "size", 8000),
                  .test = (size_t)real_or(entry, "test_size", 2000),
+                 .classes = (size_t)real_or(entry, "classes", (double)classes),
+                 .seed = (uint64_t)real_or(entry, "seed", DEFAULT_SEED),
                  .imbalance = real_or(entry, "imbalance", 1.0),
                  .duplicates = real_or(entry, "duplicates", 0.0),
                  .outliers = real_or(entry, "outliers", 0.0),
                  .noise = real_or(entry, "noise", 0.0)};
 }
 
-static al_rng stream(const char *purpose, const char *name) {
-  al_stream_key key = {.seed = 20, .purpose = purpose, .dataset = name};
+static al_rng stream(const char *purpose, const char *name, uint64_t seed) {
+  al_stream_key key = {.seed = seed, .purpose = purpose, .dataset = name};
   return al_rng_open(&key);
 }
 
@@ -80,7 +89,9 @@ static size_t spell(size_t id, char *word) {
 
 typedef struct {
   al_rng rng;
-  double zipf[BACKGROUND], of_group[GROUP_WORDS], of_class[CLASS_WORDS]; /* cumulative */
+  size_t classes;
+  double zipf[BACKGROUND], of_group[GROUP_WORDS], of_class[CLASS_WORDS], of_facet[FACET_WORDS], facets[FACETS];
+  /* all cumulative */
 } vocabulary;
 
 static void cumulate(double *weights, size_t n, double exponent) {
@@ -114,21 +125,24 @@ static al_status write_document(al_buffer *text, vocabulary *v, size_t class, bo
   al_status status = AL_OK;
   al_rng *rng = &v->rng;
   size_t words = (size_t)fmin(600.0, fmax(8.0, exp(3.9 + 0.8 * al_rng_normal(rng))));
-  double clarity = 0.10 + 0.45 * al_rng_uniform(rng) * al_rng_uniform(rng);
+  double clarity = 0.25 + 0.45 * al_rng_uniform(rng) * al_rng_uniform(rng);
   /* a second topic, most often of the same group, takes up to half of the topical words */
   size_t other = class;
   if (al_rng_uniform(rng) < 0.55) {
-    other = (size_t)al_rng_below(rng, TEXT_CLASSES);
+    other = (size_t)al_rng_below(rng, v->classes);
     if (al_rng_uniform(rng) < 0.7)
-      while (group_of(other) != group_of(class)) other = (size_t)al_rng_below(rng, TEXT_CLASSES);
+      while (group_of(other) != group_of(class)) other = (size_t)al_rng_below(rng, v->classes);
   }
   double mix = 0.5 * al_rng_uniform(rng);
+  size_t facet = draw(rng, v->facets, FACETS);
   text->size = 0;
   for (size_t i = 0; i < words && status == AL_OK; i++) {
     double u = al_rng_uniform(rng);
     size_t topic = al_rng_uniform(rng) < mix ? other : class, id;
     if (outlier)
-      id = BACKGROUND * 4 + (size_t)al_rng_below(rng, 50000); /* words that hardly anyone else uses */
+      id = FIRST_STRANGER + (size_t)al_rng_below(rng, 50000); /* words that hardly anyone else uses */
+    else if (u < clarity * 0.35 && topic == class)
+      id = FIRST_FACET + (class * FACETS + facet) * FACET_WORDS + draw(rng, v->of_facet, FACET_WORDS);
     else if (u < clarity * 0.55)
       id = BACKGROUND + GROUPS * GROUP_WORDS + topic * CLASS_WORDS + draw(rng, v->of_class, CLASS_WORDS);
     else if (u < clarity)
@@ -146,17 +160,20 @@ static al_status generate_text(al_table *table, const knobs *k) {
   al_buffer text = {0};
   table->kind = AL_TEXT;
   AL_TRY(AL_NEW(&v, 1));
-  v->rng = stream("documents", "synthetic-text");
+  v->classes = k->classes;
+  v->rng = stream("documents", "synthetic-text", k->seed);
   cumulate(v->zipf, BACKGROUND, 1.05);
   cumulate(v->of_group, GROUP_WORDS, 0.6);
   cumulate(v->of_class, CLASS_WORDS, 0.6);
+  cumulate(v->of_facet, FACET_WORDS, 0.6);
+  cumulate(v->facets, FACETS, 1.6);
   size_t before = 0; /* the class of the text that a near-duplicate repeats */
   for (size_t row = 0; row < k->train + k->test; row++) {
     bool train = row < k->train;
     if (row == k->train) al_table_begin_test(table);
     bool duplicate = train && row != 0 && al_rng_uniform(&v->rng) < k->duplicates;
     bool outlier = train && al_rng_uniform(&v->rng) < k->outliers;
-    size_t class = duplicate ? before : draw_class(&v->rng, TEXT_CLASSES, k->imbalance);
+    size_t class = duplicate ? before : draw_class(&v->rng, k->classes, k->imbalance);
     if (duplicate)
       AL_TRY(add_word(&text, &v->rng, draw(&v->rng, v->zipf, BACKGROUND))); /* the same text and one word more */
     else
@@ -164,7 +181,7 @@ static al_status generate_text(al_table *table, const knobs *k) {
     before = class;
     char label[8];
     int length;
-    AL_TRY(label_of(label, sizeof label, &v->rng, class, TEXT_CLASSES, train ? k->noise : 0.0, &length));
+    AL_TRY(label_of(label, sizeof label, &v->rng, class, k->classes, train ? k->noise : 0.0, &length));
     AL_TRY(al_table_add_text(table, text.data, text.size, label, (size_t)length));
   }
 done:
@@ -206,7 +223,8 @@ static void stroke(double *ink, size_t side, const double *x, const double *y, c
         for (int dx = -3; dx <= 3; dx++) {
           int ix = (int)floor(px) + dx, iy = (int)floor(py) + dy;
           if (ix < 0 || iy < 0 || ix >= (int)side || iy >= (int)side) continue;
-          double distance = hypot((double)ix + 0.5 - px, (double)iy + 0.5 - py);
+          double right = (double)ix + 0.5 - px, down = (double)iy + 0.5 - py,
+                 distance = sqrt(right * right + down * down);
           double level = fmin(1.0, fmax(0.0, width - distance + 0.5));
           double *at = &ink[(size_t)iy * side + (size_t)ix];
           if (level > *at) *at = level;
@@ -225,8 +243,8 @@ static glyph draw_glyph(al_rng *rng) {
 }
 
 /* Glyphs come in pairs that share two strokes of three: the classes that are hard to tell apart. */
-static void make_glyphs(glyph *glyphs) {
-  al_rng rng = stream("glyphs", "synthetic-images");
+static void make_glyphs(glyph *glyphs, uint64_t seed) {
+  al_rng rng = stream("glyphs", "synthetic-images", seed);
   for (size_t c = 0; c < IMAGE_CLASSES; c++) {
     glyphs[c] = draw_glyph(&rng);
     if (c % 2 == 1)
@@ -294,8 +312,8 @@ static al_status generate_images(al_table *table, const knobs *k, bool colour) {
   AL_TRY(AL_NEW(&s, 1));
   s->side = colour ? 32 : 28;
   s->channels = colour ? 3 : 1;
-  s->rng = stream(colour ? "colour" : "grey", "synthetic-images");
-  make_glyphs(s->glyphs);
+  s->rng = stream(colour ? "colour" : "grey", "synthetic-images", k->seed);
+  make_glyphs(s->glyphs, k->seed);
   table->kind = AL_IMAGE;
   table->channels = s->channels;
   table->height = table->width = s->side;
@@ -304,7 +322,7 @@ static al_status generate_images(al_table *table, const knobs *k, bool colour) {
     if (row == k->train) al_table_begin_test(table);
     bool duplicate = train && row != 0 && al_rng_uniform(&s->rng) < k->duplicates;
     bool outlier = train && al_rng_uniform(&s->rng) < k->outliers;
-    size_t class = duplicate ? before : draw_class(&s->rng, IMAGE_CLASSES, k->imbalance);
+    size_t class = duplicate ? before : draw_class(&s->rng, k->classes, k->imbalance);
     if (duplicate)
       repeat(s);
     else
@@ -312,7 +330,7 @@ static al_status generate_images(al_table *table, const knobs *k, bool colour) {
     before = class;
     char label[8];
     int length;
-    AL_TRY(label_of(label, sizeof label, &s->rng, class, IMAGE_CLASSES, train ? k->noise : 0.0, &length));
+    AL_TRY(label_of(label, sizeof label, &s->rng, class, k->classes, train ? k->noise : 0.0, &length));
     AL_TRY(al_table_add_image(table, s->pixels, label, (size_t)length));
   }
 done:
@@ -325,7 +343,8 @@ bool al_is_generator(const char *name) {
 }
 
 al_status al_generate(al_table *table, const json_t *entry) {
-  knobs k = read_knobs(entry);
-  if (strcmp(al_params_string(entry, "name"), "synthetic-text") == 0) return generate_text(table, &k);
+  bool of_text = strcmp(al_params_string(entry, "name"), "synthetic-text") == 0;
+  knobs k = read_knobs(entry, of_text ? TEXT_CLASSES : IMAGE_CLASSES);
+  if (of_text) return generate_text(table, &k);
   return generate_images(table, &k, json_is_true(json_object_get(entry, "colour")));
 }

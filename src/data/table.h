@@ -11,8 +11,7 @@ typedef struct al_table {
   size_t rows, train_rows;
   bool test_begun;
   /* labels as given: texts, turned into class ids when all are known */
-  al_buffer labels;               /* NUL-terminated texts one behind the other */
-  const char *const *class_order; /* ends with NULL: the classes in their official order; NULL: found in the rows */
+  al_buffer labels; /* NUL-terminated texts one behind the other */
   /* text */
   al_buffer text;
   int64_t *text_end;
@@ -42,8 +41,8 @@ al_status al_table_add_image(al_table *table, const uint8_t *pixels, const char 
 al_status al_table_add_columns(al_table *table, const int32_t *indices, const float *values, size_t n,
                                const char *label, size_t label_size) AL_MUST_USE;
 
-/* Readers: fill the table from raw files. `folder`: where the catalogue's files lie. entry: the resolved dataset entry.
- */
+/* Readers: fill the table from raw files. limit: most bytes that each file may unpack to. entry: the resolved dataset
+ * entry. */
 typedef struct al_raw_file {
   char name[64], path[4096];
 } al_raw_file;

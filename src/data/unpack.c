@@ -1,7 +1,9 @@
-/* libarchive does the formats and filters; what is checked here is what it leaves to its callers. */
+/* libarchive does the formats and filters; what is checked here is what it leaves to its callers: where an entry would
+ * land, what it is, and how much there is of it. Nothing is ever written to disk. */
 #include "data/unpack.h"
 
 #include "base/memory.h"
+#include "data/termmap.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -38,6 +40,21 @@ static al_status check_entry(const char *path, struct archive_entry *entry, cons
   return AL_OK;
 }
 
+/* What an entry takes of the limit beside its bytes, as in a tar: millions of empty entries are a bomb, too. */
+enum { ENTRY_BYTES = 512 };
+
+/* Each name once, and not more entries than the limit has room for. */
+static al_status count_entry(const char *path, const char *name, al_termmap *seen, size_t *left) {
+  size_t before = seen->count;
+  int32_t id;
+  al_status status = al_termmap_add(seen, name, strlen(name), &id);
+  if (status != AL_OK) return status;
+  if (seen->count == before) return refuse(path, name, "stands in the archive twice");
+  if (*left < ENTRY_BYTES) return refuse(path, name, "is one too many for the size that the catalogue allows");
+  *left -= ENTRY_BYTES;
+  return AL_OK;
+}
+
 /* Reads one entry whole; *left is what the archive may still unpack to. */
 static al_status read_entry(struct archive *archive, const char *path, const char *name, al_buffer *bytes,
                             size_t *left) {
@@ -66,6 +83,7 @@ static al_status plain_name(char **out, const char *path) {
 al_status al_unpack(const char *path, size_t limit, al_unpack_visit visit, void *context) {
   al_status status = AL_OK;
   al_buffer bytes = {0};
+  al_termmap seen = {0};
   char *single = NULL;
   struct archive *archive = archive_read_new();
   if (archive == NULL) return al_fail(AL_ENVIRONMENT, "out of memory");
@@ -84,7 +102,10 @@ al_status al_unpack(const char *path, size_t limit, al_unpack_visit visit, void 
   while ((result = archive_read_next_header(archive, &entry)) == ARCHIVE_OK || result == ARCHIVE_WARN) {
     bool raw = archive_format(archive) == ARCHIVE_FORMAT_RAW;
     const char *name = raw ? single : archive_entry_pathname(entry);
-    if (!raw) AL_TRY(check_entry(path, entry, name));
+    if (!raw) {
+      AL_TRY(check_entry(path, entry, name));
+      AL_TRY(count_entry(path, name, &seen, &limit));
+    }
     if (archive_entry_filetype(entry) == AE_IFDIR) continue;
     AL_TRY(read_entry(archive, path, name, &bytes, &limit));
     AL_TRY(visit(context, name, bytes.data, bytes.size));
@@ -93,6 +114,7 @@ al_status al_unpack(const char *path, size_t limit, al_unpack_visit visit, void 
 done:
   archive_read_free(archive);
   al_buffer_free(&bytes);
+  al_termmap_free(&seen);
   free(single);
   return status;
 }

@@ -12,7 +12,8 @@
  */
 typedef al_status (*al_unpack_visit)(void *context, const char *name, const char *bytes, size_t size);
 
-/* limit: most unpacked bytes in all. Truncated or corrupted: AL_ENVIRONMENT that names `alab fetch`. */
+/* limit: most unpacked bytes in all, 512 a tar entry included. Truncated or corrupted: AL_ENVIRONMENT that names `alab
+ * fetch`. */
 al_status al_unpack(const char *path, size_t limit, al_unpack_visit visit, void *context) AL_MUST_USE;
 
 #endif

@@ -236,15 +236,15 @@ done:
 
 /* 16 levels of the mean over channels; n x H W. */
 static al_status grey_levels(uint8_t **out, const al_pixels *pixels) {
-  size_t plane = pixels->height * pixels->width;
+  size_t plane = pixels->height * pixels->width, channels = pixels->channels == 0 ? 1 : pixels->channels;
   al_status status = AL_NEW(out, pixels->n * plane);
   if (status != AL_OK) return status;
   for (size_t i = 0; i < pixels->n; i++) {
     const uint8_t *image = image_of(pixels, i);
     for (size_t p = 0; p < plane; p++) {
       unsigned sum = 0;
-      for (size_t c = 0; c < pixels->channels; c++) sum += image[c * plane + p];
-      (*out)[i * plane + p] = (uint8_t)(sum * GREY_LEVELS / (256 * (unsigned)pixels->channels));
+      for (size_t c = 0; c < channels; c++) sum += image[c * plane + p];
+      (*out)[i * plane + p] = (uint8_t)(sum * GREY_LEVELS / (256 * (unsigned)channels));
     }
   }
   return AL_OK;
