@@ -80,7 +80,7 @@ static void print_images(const al_dataset *dataset, const size_t *rows, size_t n
         for (size_t c = 0; c < dataset->channels; c++)
           for (size_t below = 0; below < 2 && y + below < dataset->height; below++, count++)
             sum += image[c * plane + (y + below) * dataset->width + x];
-        putchar(shades[sum * (sizeof shades - 2) / (255 * count)]);
+        putchar(shades[count == 0 ? 0 : sum * (sizeof shades - 2) / (255 * count)]);
       }
       fputs(i + 1 < n ? " | " : "\n", stdout);
     }

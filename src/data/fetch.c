@@ -115,7 +115,7 @@ static al_status install(const char *part, const char *path, const char *mark) {
   char *mark_path = NULL;
   al_status status = al_format(&mark_path, "%s.checked", path);
   if (status == AL_OK && rename(part, path) != 0) status = al_fail_errno("cannot install %s", path);
-  if (status == AL_OK) status = al_file_write(mark_path, mark, strlen(mark));
+  if (status == AL_OK && mark != NULL) status = al_file_write(mark_path, mark, strlen(mark));
   free(mark_path);
   return status;
 }

@@ -204,7 +204,7 @@ static al_status read_newsgroups(al_table *table, const json_t *entry, members *
   al_status status = AL_OK;
   al_buffer bytes = {0}, text = {0};
   const char *parts = json_string_value(json_object_get(entry, "parts"));
-  qsort(all->items, all->n, sizeof *all->items, by_part_and_name);
+  if (all->n != 0) qsort(all->items, all->n, sizeof *all->items, by_part_and_name);
   for (size_t i = 0; i < all->n; i++) {
     const member *m = &all->items[i];
     const char *file = strrchr(m->name, '/'), *group = file;

@@ -35,7 +35,7 @@ static al_status test_quotas(size_t *quota, const al_dataset *dataset, double te
     given += quota[c];
   }
   qsort(shares, dataset->classes, sizeof *shares, by_remainder);
-  for (size_t i = 0; given < wanted; i = (i + 1) % dataset->classes)
+  for (size_t i = 0; given < wanted; i = i + 1 < dataset->classes ? i + 1 : 0)
     if (quota[shares[i].class] < count[shares[i].class]) {
       quota[shares[i].class]++;
       given++;
