@@ -162,6 +162,11 @@ static al_status unknown_name(const reader *r, const char *what, const char *nam
   size_t n = 0;
   while (names[n] != NULL) n++;
   const char *nearest = al_nearest(name, names, n);
+#ifndef ALAB_TORCH
+  if (strcmp(name, "bert") == 0 || strcmp(name, "resnet") == 0)
+    return al_fail(AL_BAD_INPUT, "%s: %s needs libtorch, and this alab was built without (-DALAB_TORCH=OFF)",
+                   place(r, path), name);
+#endif
   if (nearest != NULL)
     return al_fail(AL_BAD_INPUT, "%s: unknown %s '%s'; did you mean '%s'?", place(r, path), what, name, nearest);
   char list[600] = "";

@@ -207,6 +207,7 @@ static bool within_reach(const wanted *w, size_t i, bool network) {
 /* ---- network ---- */
 
 typedef struct {
+  CURL *curl;
   curl_off_t resumed, most;
   double total;
 } download;
@@ -215,7 +216,9 @@ static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off
   download *d = context;
   (void)up_total;
   (void)up_now;
-  if (total > 0 && d->total == 0.0) {
+  long code = 0;
+  curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &code);
+  if (total > 0 && d->total == 0.0 && code < 300) {
     d->total = (double)(total + d->resumed);
     al_progress_start("fetching", d->total, "bytes");
   }
@@ -245,7 +248,7 @@ static void set_options(CURL *curl, const char *url, FILE *out, download *d) {
 static al_status download_file(const char *url, const char *part, size_t most, bool *resumed) {
   struct stat facts;
   download d = {.resumed = stat(part, &facts) == 0 ? (curl_off_t)facts.st_size : 0, .most = (curl_off_t)most};
-  CURL *curl = curl_easy_init();
+  CURL *curl = d.curl = curl_easy_init();
   FILE *out = fopen(part, "abe");
   al_status status = AL_OK;
   *resumed = d.resumed != 0;
@@ -273,7 +276,9 @@ static al_status download_file(const char *url, const char *part, size_t most, b
     }
   }
   if (d.total > 0.0) al_progress_end();
-  if (result == CURLE_ABORTED_BY_CALLBACK)
+  if (result == CURLE_HTTP_RETURNED_ERROR)
+    status = al_fail(AL_ENVIRONMENT, "download of %s failed: the server answered with HTTP status %ld", url, code);
+  else if (result == CURLE_ABORTED_BY_CALLBACK)
     status = al_fail(AL_ENVIRONMENT, "download of %s refused: more bytes than the catalogue allows", url);
   else if (result == CURLE_WRITE_ERROR)
     status = al_fail_errno("cannot write %s", part);

@@ -15,8 +15,6 @@
 
 #include <cmocka.h>
 
-#ifdef ALAB_TORCH
-
 enum { TEXTS = 5, IMAGES = 6, CLASSES = 3, MOST = 64, USED = 50 };
 
 typedef struct {
@@ -249,7 +247,3 @@ int main(void) {
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
-
-#else
-int main(void) { return 0; }
-#endif
