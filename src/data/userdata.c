@@ -533,9 +533,14 @@ al_status al_read_user(al_table *table, const json_t *entry, const char *base, c
                 : strcmp(format, "csv") == 0 || strcmp(format, "jsonl") == 0 ? AL_TEXT
                                                                              : AL_TABULAR;
   al_status status = read_part(table, entry, base, where, "train");
+  if (status == AL_OK && table->rows == 0)
+    return al_fail(AL_BAD_INPUT, "%s.train: %s has no rows", where, option(entry, "train", ""));
   if (status == AL_OK && option(entry, "test", NULL) != NULL) {
     al_table_begin_test(table);
+    size_t before = table->rows;
     status = read_part(table, entry, base, where, "test");
+    if (status == AL_OK && table->rows == before)
+      status = al_fail(AL_BAD_INPUT, "%s.test: %s has no rows", where, option(entry, "test", ""));
   }
   return status;
 }
