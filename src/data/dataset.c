@@ -19,7 +19,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { PREPARED_VERSION = 1, MOST_CLASSES = 100000 };
+enum { PREPARED_VERSION = 2, MOST_CLASSES = 100000 };
 
 static const al_param split_keys[] = {
     {.key = "test", .type = AL_PARAM_REAL, .fallback = "0.2", .min = 0.001, .max = 0.999, .help = "share of test rows"},

@@ -271,6 +271,9 @@ done:
 
 static al_status read_cifar(al_table *table, const members *all) {
   enum { RECORD = 3073 };
+  /* batches.meta.txt; in byte order, as classes are numbered */
+  static const char *const names[] = {"airplane", "automobile", "bird",  "cat",  "deer",
+                                      "dog",      "frog",       "horse", "ship", "truck"};
   al_status status = AL_OK;
   table->channels = 3;
   table->height = table->width = 32;
@@ -284,9 +287,8 @@ static al_status read_cifar(al_table *table, const members *all) {
     for (size_t at = 0; at < m->size; at += RECORD) {
       unsigned label = (unsigned char)m->bytes[at];
       if (label > 9) return al_fail(AL_ENVIRONMENT, "%s: record %zu has the label %u", m->name, at / RECORD, label);
-      char text[8];
-      int length = snprintf(text, sizeof text, "%u", label);
-      AL_TRY(al_table_add_image(table, (const uint8_t *)m->bytes + at + 1, text, (size_t)length));
+      const uint8_t *pixels = (const uint8_t *)m->bytes + at + 1;
+      AL_TRY(al_table_add_image(table, pixels, names[label], strlen(names[label])));
     }
   }
 done:
