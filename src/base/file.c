@@ -64,10 +64,17 @@ al_status al_folder_make(const char *path) {
 
 bool al_file_exists(const char *path) { return access(path, F_OK) == 0; }
 
+bool al_file_replaceable(const char *path) {
+  struct stat facts;
+  return stat(path, &facts) != 0 || S_ISREG(facts.st_mode);
+}
+
 al_status al_file_write(const char *path, const void *bytes, size_t size) {
   char *temporary = NULL;
   const char *at = bytes;
-  al_status status = al_format(&temporary, "%s.%ld.tmp", path, (long)getpid());
+  bool whole = al_file_replaceable(path);
+  al_status status =
+      whole ? al_format(&temporary, "%s.%ld.tmp", path, (long)getpid()) : al_format(&temporary, "%s", path);
   if (status != AL_OK) return status;
   int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   bool good = file >= 0;
@@ -80,15 +87,15 @@ al_status al_file_write(const char *path, const void *bytes, size_t size) {
       size -= (size_t)written;
     }
   }
-  good = good && fsync(file) == 0;
+  good = good && (!whole || fsync(file) == 0);
   int error = errno;
   if (file >= 0 && close(file) != 0) good = false;
-  if (good && rename(temporary, path) != 0) {
+  if (good && whole && rename(temporary, path) != 0) {
     good = false;
     error = errno;
   }
   if (!good) {
-    unlink(temporary);
+    if (whole) unlink(temporary);
     errno = error;
     status = al_fail_errno("cannot write %s", path);
   }

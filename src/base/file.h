@@ -14,6 +14,9 @@ al_status al_file_read(char **text, size_t *size, const char *path, size_t most)
 al_status al_folder_make(const char *path) AL_MUST_USE;
 
 bool al_file_exists(const char *path);
+/* Nothing is there, or a regular file: what may be renamed over. Pipes and devices (/dev/stdout) are written in place.
+ */
+bool al_file_replaceable(const char *path);
 
 /* Writes `size` bytes to `path` so that it is whole or what it was: temporary name, fsync, rename. */
 al_status al_file_write(const char *path, const void *bytes, size_t size) AL_MUST_USE;

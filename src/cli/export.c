@@ -1,11 +1,13 @@
 /* alab export STUDY_DIR --format csv|sqlite [-o F]. */
 #include "cli/cli.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "record/export.h"
 #include "record/record.h"
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,16 +15,18 @@
 static al_status to_file(const char *folder, const char *path) {
   al_status status;
   char *temporary = NULL;
-  AL_TRY(al_format(&temporary, "%s.tmp", path));
+  bool device = !al_file_replaceable(path);
+  AL_TRY(al_format(&temporary, device ? "%s" : "%s.tmp", path));
   FILE *out = fopen(temporary, "we");
   if (out == NULL) {
     status = al_fail_errno("cannot write %s", path);
     goto done;
   }
   status = al_export_csv(folder, out);
+  if (status == AL_OK && ferror(out)) status = al_fail_errno("cannot write %s", path);
   if (fclose(out) != 0 && status == AL_OK) status = al_fail_errno("cannot write %s", path);
-  if (status == AL_OK && rename(temporary, path) != 0) status = al_fail_errno("cannot write %s", path);
-  if (status != AL_OK) remove(temporary);
+  if (status == AL_OK && !device && rename(temporary, path) != 0) status = al_fail_errno("cannot write %s", path);
+  if (status != AL_OK && !device) remove(temporary);
 done:
   free(temporary);
   return status;

@@ -1,6 +1,7 @@
 /* CSV and SQLite from the logs that study.json names, references included. Rows come in the order of study.json. */
 #include "record/export.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "record/record.h"
 
@@ -227,6 +228,7 @@ al_status al_export_sqlite(const char *folder, const char *path) {
   al_status status;
   database d = {0};
   char *temporary = NULL;
+  if (!al_file_replaceable(path)) return al_fail(AL_BAD_INPUT, "%s: a database needs a regular file", path);
   AL_TRY(al_format(&temporary, "%s.%ld.tmp", path, (long)getpid()));
   if (sqlite3_open(temporary, &d.db) != SQLITE_OK) {
     status = al_fail(AL_ENVIRONMENT, "cannot write %s: %s", temporary, sqlite3_errmsg(d.db));

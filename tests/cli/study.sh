@@ -143,4 +143,28 @@ for f in "$here"/again/*.pdf "$here"/again/*.svg "$here"/again/summary.csv; do
   [ -e "$f" ] || continue
   cmp -s "$f" "$here/b/report/$(basename "$f")" || fail "$(basename "$f") differs the second time"
 done
+
+# a full disk: every line that was written stays, nothing is torn, and the same command goes on when there is room. A limit on the size of
+# files stands for the disk; /dev/full is one, and must still be a device afterwards.
+(
+  trap '' XFSZ
+  ulimit -f 8
+  run --out "$here/full" --only strategy=random --only strategy=margin 2>"$here/err"
+  [ $? -eq 3 ] || fail "a full disk: status 3 expected: $(cat "$here/err")"
+) || exit 1
+grep -q "disk full" "$here/err" || fail "a full disk: $(cat "$here/err")"
+run --out "$here/full" --only strategy=random --only strategy=margin || fail "after the full disk"
+for log in "$here"/full/cells/*.jsonl; do
+  case $log in *.timing.jsonl) continue ;; esac
+  cmp -s "$log" "$here/b/cells/$(basename "$log")" || fail "$(basename "$log"): other bytes after a full disk"
+done
+if [ -c /dev/full ]; then
+  "$alab" export "$here/b" --format csv >/dev/full 2>"$here/err"
+  [ $? -eq 3 ] || fail "export to a full disk"
+  "$alab" export "$here/b" --format csv -o /dev/full 2>"$here/err"
+  [ $? -eq 3 ] || fail "export -o to a full disk"
+  "$alab" query random -n 3 --rows 10 -o /dev/full 2>"$here/err"
+  [ $? -eq 3 ] || fail "query -o to a full disk"
+  [ -c /dev/full ] || fail "a device was replaced by a file"
+fi
 echo ok
