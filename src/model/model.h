@@ -1,4 +1,4 @@
-/* Models: what one is to the loop (MODELS.md). A model is one const struct plus one line in model/registry.c; the loop
+/* Models: what one is to the loop (MODELS.md). A model is one const struct plus one line in model/models.c; the loop
  * knows none by name. */
 #ifndef AL_MODEL_MODEL_H
 #define AL_MODEL_MODEL_H

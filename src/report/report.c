@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "report/table.h"
+#include "report/summary_table.h"
 
 #include <math.h>
 #include <stdlib.h>

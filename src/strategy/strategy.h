@@ -1,6 +1,6 @@
 /* Query strategies: what one is told, and what it answers.
  *
- * A strategy is one const struct at the end of its file plus one line in strategy/registry.c. It sees const views of
+ * A strategy is one const struct at the end of its file plus one line in strategy/strategies.c. It sees const views of
  * the unlabelled pool U in pool order and of the labelled set L in the order labelled; it cannot reach a pool label or
  * a test row. Positions (`pos`) index U. Definitions: docs/strategies.md (STRATEGIES.md of the design). */
 #ifndef AL_STRATEGY_STRATEGY_H

@@ -1,4 +1,4 @@
-# Includes point one way: base <- config, data, torch, strategy, oracle, record <- model <- sim; stats and report see base and record;
+# File names are unique across the tree, and includes point one way: base <- config, data, torch, strategy, oracle, record <- model <- sim; stats and report see base and record;
 # cli sees all.
 set -u
 declare -A may=(
@@ -20,5 +20,10 @@ for layer in "${!may[@]}"; do
     esac
   done < <(grep -n '^#include "' src/"$layer"/*.[ch] src/"$layer"/*.cpp 2>/dev/null)
 done
+twice=$(find src -name '*.c' -o -name '*.cpp' | sed 's#.*/##' | sort | uniq -d)
+if [ -n "$twice" ]; then
+  echo "file names that stand twice: $twice"
+  bad=1
+fi
 [ $bad -eq 0 ] && echo ok
 exit $bad

@@ -1,5 +1,5 @@
 /* Tables. People see as many digits as the interval supports; CSV has 17 significant digits. */
-#include "report/table.h"
+#include "report/summary_table.h"
 
 #include <math.h>
 #include <stdio.h>

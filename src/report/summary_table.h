@@ -1,6 +1,6 @@
 /* The summary table of a setting, as text, Markdown, LaTeX, CSV and HTML. */
-#ifndef AL_REPORT_TABLE_H
-#define AL_REPORT_TABLE_H
+#ifndef AL_REPORT_SUMMARY_TABLE_H
+#define AL_REPORT_SUMMARY_TABLE_H
 
 #include "base/memory.h"
 #include "report/collect.h"
