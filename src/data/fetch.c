@@ -93,7 +93,7 @@ static al_status check_file(const char *path, const char *shown, const json_t *s
     break;
   }
   content_check check = {.content = json_object_get(spec, "content"), .path = shown};
-  AL_TRY(al_unpack(path, limit, check_member, &check));
+  AL_TRY(al_unpack(path, json_string_value(json_object_get(spec, "file")), limit, check_member, &check));
   if (check.content != NULL && check.matched != json_object_size(check.content)) {
     status = al_fail(AL_ENVIRONMENT, "%s: the archive lacks a member that the catalogue names", shown);
     goto done;

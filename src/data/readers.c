@@ -40,7 +40,8 @@ static void members_free(members *all) {
 
 static al_status unpack_all(members *all, const al_raw_file *files, size_t n, size_t limit) {
   al_status status = AL_OK;
-  for (size_t i = 0; i < n && status == AL_OK; i++) status = al_unpack(files[i].path, limit, keep_member, all);
+  for (size_t i = 0; i < n && status == AL_OK; i++)
+    status = al_unpack(files[i].path, files[i].name, limit, keep_member, all);
   return status;
 }
 

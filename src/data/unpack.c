@@ -73,14 +73,13 @@ static al_status read_entry(struct archive *archive, const char *path, const cha
 }
 
 /* "t10k-images.gz" of a single compressed file is the entry "t10k-images". */
-static al_status plain_name(char **out, const char *path) {
-  const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+static al_status plain_name(char **out, const char *name) {
   size_t length = strlen(name);
   if (length > 3 && (strcmp(name + length - 3, ".gz") == 0 || strcmp(name + length - 3, ".xz") == 0)) length -= 3;
   return al_copy_bytes(out, name, length);
 }
 
-al_status al_unpack(const char *path, size_t limit, al_unpack_visit visit, void *context) {
+al_status al_unpack(const char *path, const char *file_name, size_t limit, al_unpack_visit visit, void *context) {
   al_status status = AL_OK;
   al_buffer bytes = {0};
   al_termmap seen = {0};
@@ -92,7 +91,7 @@ al_status al_unpack(const char *path, size_t limit, al_unpack_visit visit, void 
   archive_read_support_format_tar(archive);
   archive_read_support_format_raw(archive);
   archive_read_support_format_empty(archive);
-  AL_TRY(plain_name(&single, path));
+  AL_TRY(plain_name(&single, file_name));
   if (archive_read_open_filename(archive, path, 1 << 16) != ARCHIVE_OK) {
     status = broken(path, archive);
     goto done;

@@ -12,8 +12,9 @@
  */
 typedef al_status (*al_unpack_visit)(void *context, const char *name, const char *bytes, size_t size);
 
-/* limit: most unpacked bytes in all, 512 a tar entry included. Truncated or corrupted: AL_ENVIRONMENT that names `alab
- * fetch`. */
-al_status al_unpack(const char *path, size_t limit, al_unpack_visit visit, void *context) AL_MUST_USE;
+/* file_name: what the file is called when it has its place (a .part file has another path). limit: most unpacked bytes
+ * in all, 512 a tar entry included. Truncated or corrupted: AL_ENVIRONMENT that names `alab fetch`. */
+al_status al_unpack(const char *path, const char *file_name, size_t limit, al_unpack_visit visit,
+                    void *context) AL_MUST_USE;
 
 #endif

@@ -83,6 +83,25 @@ data = tar("honest", honest)
 for name, bad in ("short", data[: len(data) // 2]), ("noise", bytes(random.randrange(256) for _ in range(4096))):
     put("%s/mirror/datasets/%s/a.tar.gz" % (here, name), bad)
     entry(name, ["file: a.tar.gz, sha256: %s" % sha(bad)], 2000000, "20newsgroups")
+# the containers that the mirror of real data has not: AG News as csv, CIFAR-10 as the official tar.gz (batches of 30 records here)
+def records(n):
+    return b"".join(bytes([i % 10]) + bytes(random.randrange(256) for _ in range(3072)) for i in range(n))
+def cifar(t):
+    for name in ["data_batch_%d.bin" % b for b in range(1, 6)] + ["test_batch.bin"]:
+        info = tarfile.TarInfo("cifar-10-batches-bin/" + name); info.size = 30 * 3073
+        t.addfile(info, io.BytesIO(records(30)))
+    info = tarfile.TarInfo("cifar-10-batches-bin/readme.html"); info.size = 2
+    t.addfile(info, io.BytesIO(b"hi"))
+out = io.BytesIO()
+with tarfile.open(fileobj=out, mode="w:gz") as t:
+    cifar(t)
+put(here + "/mirror/datasets/colours/a.tar.gz", out.getvalue())
+entry("colours", ["file: a.tar.gz, md5: %s" % hashlib.md5(out.getvalue()).hexdigest()], 2000000, "cifar")
+news = lambda n: "".join('"%d","Title ""%d"" of\\na kind","Text, with commas %s"\n' % (i % 4 + 1, i, "abc"[i % 3] * 3) for i in range(n)).encode()
+for part in ("train", news(80)), ("test", news(20)):
+    put("%s/mirror/datasets/news/%s.csv.gz" % (here, part[0]), gzip.compress(part[1]))
+entry("news", ["file: %s.csv.gz, content: {%s.csv: %s}" % (n, n, sha(news(k))) for n, k in (("train", 80), ("test", 20))], 2000000, "ag_news")
+
 open(here + "/catalogue.yaml", "w").write("datasets:\n" + "\n".join(entries) + "\n")
 P
 
@@ -136,6 +155,13 @@ study noise 2
 [ $? -eq 2 ] || fail "noise: status 2 expected: $(cat "$here/err")"
 study honest 2
 "$alab" run "$here/s.yaml" --quiet --out "$here/h" || fail "honest"
+
+study colours 10
+"$alab" run "$here/s.yaml" --quiet --out "$here/colours" || fail "colours"
+grep -q '"train":150,' "$here"/colours/cells/*random*.jsonl || fail "150 train rows expected of the tar.gz of CIFAR-10"
+study news 10
+"$alab" run "$here/s.yaml" --quiet --out "$here/news" || fail "news"
+grep -q '"train":80,' "$here"/news/cells/*random*.jsonl || fail "80 train rows expected of the csv of AG News"
 
 # a file that changed after it was installed is found before it is read, and fetched again when asked
 study good 10
