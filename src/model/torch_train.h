@@ -8,6 +8,59 @@
 
 extern const al_param al_mc_dropout_params[];
 
+/* The keys of `train`, with the defaults in which the networks differ (JSON texts). */
+#define AL_TRAIN_PARAMS(lr_default, dropout_default, dropout_help)                                                     \
+  {.key = "optimiser",                                                                                                 \
+   .type = AL_PARAM_CHOICE,                                                                                            \
+   .fallback = "\"adamw\"",                                                                                            \
+   .choices = "adamw|sgd",                                                                                             \
+   .help = "AdamW, or SGD with momentum"},                                                                             \
+      {.key = "lr",                                                                                                    \
+       .type = AL_PARAM_REAL,                                                                                          \
+       .fallback = lr_default,                                                                                         \
+       .min = 1e-9,                                                                                                    \
+       .max = 10,                                                                                                      \
+       .help = "highest learning rate"},                                                                               \
+      {.key = "epochs",                                                                                                \
+       .type = AL_PARAM_INT,                                                                                           \
+       .fallback = "20",                                                                                               \
+       .min = 1,                                                                                                       \
+       .max = 100000,                                                                                                  \
+       .help = "passes over the labelled set"},                                                                        \
+      {.key = "steps",                                                                                                 \
+       .type = AL_PARAM_INT,                                                                                           \
+       .fallback = "null",                                                                                             \
+       .min = 1,                                                                                                       \
+       .max = 1e8,                                                                                                     \
+       .help = "optimiser steps in place of epochs"},                                                                  \
+      {.key = "batch", .type = AL_PARAM_INT, .fallback = "32", .min = 2, .max = 4096, .help = "rows a step"},          \
+      {.key = "warmup",                                                                                                \
+       .type = AL_PARAM_REAL,                                                                                          \
+       .fallback = "0.1",                                                                                              \
+       .min = 0,                                                                                                       \
+       .max = 1,                                                                                                       \
+       .help = "share of the steps that warm up"},                                                                     \
+      {.key = "schedule",                                                                                              \
+       .type = AL_PARAM_CHOICE,                                                                                        \
+       .fallback = "\"linear\"",                                                                                       \
+       .choices = "linear|constant",                                                                                   \
+       .help = "after warm-up"},                                                                                       \
+      {.key = "weight_decay",                                                                                          \
+       .type = AL_PARAM_REAL,                                                                                          \
+       .fallback = "0.01",                                                                                             \
+       .min = 0,                                                                                                       \
+       .max = 10,                                                                                                      \
+       .help = "of weight matrices"},                                                                                  \
+      {.key = "clip",                                                                                                  \
+       .type = AL_PARAM_REAL,                                                                                          \
+       .fallback = "1.0",                                                                                              \
+       .min = 0,                                                                                                       \
+       .max = 1e6,                                                                                                     \
+       .help = "largest gradient norm (0: none)"},                                                                     \
+  {                                                                                                                    \
+    .key = "dropout", .type = AL_PARAM_REAL, .fallback = dropout_default, .min = 0, .max = 0.9, .help = dropout_help   \
+  }
+
 /* Fills batch for dataset rows (n of them) from the model's inputs; storage is the context's, valid until the next
  * call. */
 typedef al_status (*al_fill_batch)(void *context, const int32_t *rows, size_t n, al_torch_batch *batch);
