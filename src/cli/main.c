@@ -77,7 +77,8 @@ int main(int argc, char **argv) {
     return AL_OK;
   }
   al_status status = dispatch(argc, argv);
-  if ((fflush(stdout) != 0 || ferror(stdout)) && status == AL_OK) status = al_fail_errno("cannot write to standard output");
+  if ((fflush(stdout) != 0 || ferror(stdout)) && status == AL_OK)
+    status = al_fail_errno("cannot write to standard output");
   if (status != AL_OK) al_log_error("%s", al_message());
   return (int)status;
 }

@@ -17,7 +17,7 @@ extern const al_param al_mc_dropout_params[];
    .help = "AdamW, or SGD with momentum"},                                                                             \
       {.key = "lr",                                                                                                    \
        .type = AL_PARAM_REAL,                                                                                          \
-       .fallback = lr_default,                                                                                         \
+       .fallback = (lr_default),                                                                                       \
        .min = 1e-9,                                                                                                    \
        .max = 10,                                                                                                      \
        .help = "highest learning rate"},                                                                               \
@@ -58,7 +58,8 @@ extern const al_param al_mc_dropout_params[];
        .max = 1e6,                                                                                                     \
        .help = "largest gradient norm (0: none)"},                                                                     \
   {                                                                                                                    \
-    .key = "dropout", .type = AL_PARAM_REAL, .fallback = dropout_default, .min = 0, .max = 0.9, .help = dropout_help   \
+    .key = "dropout", .type = AL_PARAM_REAL, .fallback = (dropout_default), .min = 0, .max = 0.9,                      \
+    .help = (dropout_help)                                                                                             \
   }
 
 /* Fills batch for dataset rows (n of them) from the model's inputs; storage is the context's, valid until the next

@@ -2,7 +2,7 @@
 # goes on to the same bytes. ResNet on the embedded images always; BERT when a mirror folder has the vocabulary.
 set -u
 alab=$1
-"$alab" list models | grep -q '^resnet' || { echo "built without libtorch"; exit 77; }
+"$alab" list models | grep -q '^resnet ' || { echo "built without libtorch"; exit 77; }
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 export ALAB_DATA=$here/cache
