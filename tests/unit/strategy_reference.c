@@ -260,6 +260,33 @@ static size_t argmax(const float *p, size_t c) {
   return best;
 }
 
+/* At two classes entropy, margin and least confidence are one order (Settles 2009, section 3.1), also where
+ * probabilities differ from a half by little more than float32 resolves, and whatever the rounding of a row's sum. */
+static void one_order_of_two_classes(void **state) {
+  (void)state;
+  enum { ROWS = 2000, K = 30 };
+  static float probs[ROWS * 2];
+  al_rng rng = al_rng_open(&(al_stream_key){.seed = 8, .purpose = "test", .dataset = "binary"});
+  for (int spread = 0; spread < 4; spread++) {
+    for (size_t i = 0; i < ROWS; i++) {
+      double p = 0.5 + pow(10.0, -1 - spread) * (al_rng_uniform(&rng) - 0.5);
+      probs[2 * i] = (float)p;
+      probs[2 * i + 1] = (float)(1.0 - p);
+    }
+    al_query query = {.pool = ROWS, .classes = 2, .batch = K, .probs = probs};
+    answer a, b;
+    assert_int_equal(ask(find("entropy"), &query, "{}", &a), AL_OK);
+    assert_int_equal(ask(find("margin"), &query, "{}", &b), AL_OK);
+    double worst = 0.0; /* margin of what entropy took: no larger than of what margin took, up to a rounding or two */
+    for (size_t i = 0; i < K; i++)
+      worst = fmax(worst, fabs((double)probs[2 * a.picks.pos[i]] - (double)probs[2 * a.picks.pos[i] + 1]));
+    double limit = fabs((double)probs[2 * b.picks.pos[K - 1]] - (double)probs[2 * b.picks.pos[K - 1] + 1]);
+    assert_true(worst <= limit + 1.2e-7);
+    forget(&a);
+    forget(&b);
+  }
+}
+
 static void k_center(void **state) {
   (void)state;
   for (unsigned which = 0; which < INPUTS; which++) {
@@ -792,6 +819,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(uncertainty),
       cmocka_unit_test(ties),
+      cmocka_unit_test(one_order_of_two_classes),
       cmocka_unit_test(k_center),
       cmocka_unit_test(k_center_bound),
       cmocka_unit_test(neighborhood),
