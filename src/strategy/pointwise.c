@@ -72,7 +72,7 @@ static unsigned needs_probs(const json_t *params) {
   return AL_NEED_PROBS;
 }
 
-/* ln x for x in [1e-38, 2^20], relative error of x ln x below 3e-7: exponent apart, atanh series of the mantissa.
+/* ln x for x in [1e-38, 2], relative error of x ln x below 3e-7: exponent apart, atanh series of the mantissa.
  * Branch-free, so that it vectorises where libm's logf does not. */
 static inline float fast_log(float x) {
   uint32_t bits;
@@ -87,55 +87,49 @@ static inline float fast_log(float x) {
   return (float)exponent * 0.693147181F + series;
 }
 
-/* ln S + (-sum x ln x) / S with S = sum x, in float32. */
 AL_SIMD static void entropy_rows(const float *restrict probs, size_t rows, size_t classes, double *restrict out) {
   for (size_t i = 0; i < rows; i++) {
-    float lanes[AL_LANES] = {0}, sums[AL_LANES] = {0};
+    float lanes[AL_LANES] = {0};
     const float *p = probs + i * classes;
     size_t c = 0;
     for (; c + AL_LANES <= classes; c += AL_LANES)
       for (size_t l = 0; l < AL_LANES; l++) {
         float x = p[c + l] > 1e-30F ? p[c + l] : 1e-30F; /* 0 log 0 = 0: x log x is nothing there */
         lanes[l] -= x * fast_log(x);
-        sums[l] += x;
       }
     for (; c < classes; c++) {
       float x = p[c] > 1e-30F ? p[c] : 1e-30F;
       lanes[c % AL_LANES] -= x * fast_log(x);
-      sums[c % AL_LANES] += x;
     }
-    double sum = 0.0, whole = 0.0;
-    for (size_t l = 0; l < AL_LANES; l++) {
-      sum += (double)lanes[l];
-      whole += (double)sums[l];
-    }
-    sum = (double)fast_log((float)whole) + sum / whole;
+    double sum = 0.0;
+    for (size_t l = 0; l < AL_LANES; l++) sum += (double)lanes[l];
     out[i] = sum > 0.0 ? sum : 0.0;
   }
 }
 
+/* A sum off 1 by no more than float32's rounding is taken for 1: the row is divided by it. Others are left as given. */
 static double entropy_exactly(const float *p, size_t classes) {
   double sum = 0.0, whole = 0.0;
   for (size_t c = 0; c < classes; c++) {
     if (p[c] > 0.0F) sum -= (double)p[c] * log((double)p[c]);
     whole += (double)p[c];
   }
-  sum = log(whole) + sum / whole;
+  if (fabs(whole - 1.0) < 1e-6) sum = log(whole) + sum / whole;
   return sum > 0.0 ? sum : 0.0;
 }
 
 /* Near its top entropy is flat: at two classes a margin of 1e-4 moves it by 5e-9, less than float32 resolves and less
- * than what the rounding of the row's sum moves it by. So rows are normalised, and those that float32 cannot tell from
- * the k-th best are told apart in doubles. */
+ * than what the rounding of the row's sum moves it by. So those that float32 cannot tell from the k-th best are told
+ * apart in doubles, with that rounding taken out. */
 static al_status select_entropy(const al_query *query, const json_t *params, al_picks *picks) {
   (void)params;
   size_t n = query->pool, classes = query->classes, k = query->batch < n ? query->batch : n;
   double *utility = NULL;
   al_status status = AL_NEW(&utility, n);
-  if (status != AL_OK || n == 0) return status;
+  if (status != AL_OK) return status;
   entropy_rows(query->probs, n, classes, utility);
   al_top_k(utility, n, k, picks->pos);
-  double error = 2e-6 * (1.0 + log((double)classes)), least = k == 0 ? INFINITY : utility[picks->pos[k - 1]];
+  double error = 3e-6 * (1.0 + log((double)classes)), least = k == 0 ? INFINITY : utility[picks->pos[k - 1]];
   for (size_t i = 0; i < n; i++)
     if (utility[i] >= least - 2.0 * error) utility[i] = entropy_exactly(query->probs + i * classes, classes);
   al_pick_highest(query, utility, picks);
@@ -147,7 +141,7 @@ const al_strategy al_strategy_entropy = {
     .name = "entropy",
     .family = "uncertainty",
     .summary = "highest entropy of the predicted class distribution",
-    .definition = "Highest -sum_c p_c ln p_c of the row divided by its sum, with 0 ln 0 = 0 (nats).",
+    .definition = "Highest -sum_c p_c ln p_c with 0 ln 0 = 0 (nats); a sum that float32 rounded is taken for 1.",
     .citation = "Shannon 1948; Settles 2009, section 3.1",
     .cost = "time O(|U| C), memory O(|U|)",
     .params = al_no_params,
