@@ -24,6 +24,7 @@ npy("nan.npy", "<f8", (5, 1), [0.0, float("nan"), 1.0, 2.0, 3.0], "d")
 npy("short.npy", "<f8", (4, 2), probs[:8], "d")
 npy("big.npy", "<f8", (5, 2), probs[:4], "d")
 npy("nine.npy", "<i8", (1,), [9], "q")
+npy("mc.npy", "<f4", (2, 3, 2), [1, 0, 0.5, 0.5, 0.9, 0.1, 0, 1, 0.5, 0.5, 0.8, 0.2], "f")
 open("t.txt", "w").write("1 2 3 4\n1 2 3 4\n5 6 7\n1 2 3 9\n8 9 10 11\n")
 npy("px.npy", "|u1", (3, 1, 8, 8), [0] * 64 + [255] * 64 + [0] * 60 + [255] * 4, "B")
 P
@@ -52,6 +53,10 @@ says "4 1 " oracle-error -n 2 --probs p.npy --true-labels truth.npy
 says "1 4 2 3 " neighborhood -n 4 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy
 says "2 4 " jaccard -n 2 --tokens t.txt --labelled l.npy
 says "0 1 2 " jaccard -n 3 --pixels px.npy
+says "0 2 1 " bald -n 3 --mc mc.npy
+says "0 1 2 " mc-entropy -n 3 --mc mc.npy
+says "2 1 3 " egl -n 3 --probs p.npy --embeddings h.npy
+says "3 2 1 " class-balanced -n 3 --probs p.npy --labelled l.npy --labels y.npy
 "$alab" query random -n 3 --rows 10 --seed 4 >a && "$alab" query random -n 3 --rows 10 --seed 4 -o b && cmp -s a b || fail "one seed, two answers"
 "$alab" query random -n 3 --rows 10 --seed 5 | cmp -s a - && fail "two seeds, one answer"
 [ "$("$alab" query margin -n 1 --probs p.npy --scores)" = "$(printf '0\t1')" ] || fail "--scores"

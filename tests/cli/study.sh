@@ -144,6 +144,25 @@ for f in "$here"/again/*.pdf "$here"/again/*.svg "$here"/again/summary.csv; do
   cmp -s "$f" "$here/b/report/$(basename "$f")" || fail "$(basename "$f") differs the second time"
 done
 
+# every strategy of the registry runs in the loop, or is left out by name
+names=$("$alab" list strategies | awk '{print $1}' | paste -sd, -)
+cat >"$here/every.yaml" <<Y
+study: every
+replicates: 1
+datasets: [{name: synthetic-text, size: 150, test_size: 50, classes: 5}, {name: synthetic-images, size: 150, test_size: 50}]
+models: [{name: linear, l2: 0.1}]
+strategies: [$names]
+initial: {size: 20}
+query: {batch: 6, rounds: 2}
+Y
+"$alab" run "$here/every.yaml" --quiet --out "$here/every" 2>"$here/err" || fail "every strategy: $(cat "$here/err")"
+"$alab" verify "$here/every" >"$here/out" || fail "every strategy: $(cat "$here/out")"
+for name in $(echo "$names" | tr , ' '); do
+  ls "$here"/every/cells/synthetic-text.linear."$name".r0.* >/dev/null 2>&1 || fail "$name did not run"
+  "$alab" explain "$name" >"$here/out" || fail "explain $name"
+  for part in Definition Cost; do grep -q "$part" "$here/out" || fail "explain $name lacks $part"; done
+done
+
 # a full disk: every line that was written stays, nothing is torn, and the same command goes on when there is room. A limit on the size of
 # files stands for the disk; /dev/full is one, and must still be a device afterwards.
 (

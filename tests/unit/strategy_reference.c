@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { MOST_N = 60, MOST_L = 30, MOST_C = 6, MOST_D = 80, MOST_T = 12 };
+enum { MOST_N = 60, MOST_L = 30, MOST_C = 6, MOST_D = 80, MOST_T = 12, MOST_P = 7 };
 
 typedef struct {
   size_t n, m, c, d, k;
@@ -28,6 +28,8 @@ typedef struct {
   /* token sets */
   int64_t tb[MOST_N + 1], tbl[MOST_L + 1];
   int32_t tokens[MOST_N * MOST_T], tokens_l[MOST_L * MOST_T];
+  size_t passes;
+  float mc[MOST_P * MOST_N * MOST_C];
   uint8_t error[MOST_L];
   int32_t predicted[MOST_L];
   float oof[MOST_L * MOST_C];
@@ -109,6 +111,8 @@ static void make_input(input *x, unsigned which, bool csr) {
     x->error[j] = (uint8_t)al_rng_below(&rng, 2);
     x->predicted[j] = (int32_t)al_rng_below(&rng, x->c);
   }
+  x->passes = 1 + which % MOST_P;
+  for (size_t t = 0; t < x->passes; t++) random_probs(&rng, x->mc + t * x->n * x->c, x->n, x->c, (int)(which % 4));
   x->out_of_fold = (al_oof){.error = x->error, .predicted = x->predicted, .probs = x->oof};
   to_csr(x->h, x->n, x->d, x->begin, x->index, x->value);
   to_csr(x->hl, x->m, x->d, x->begin_l, x->index_l, x->value_l);
@@ -117,6 +121,8 @@ static void make_input(input *x, unsigned which, bool csr) {
                         .classes = x->c,
                         .batch = x->k,
                         .probs = x->probs,
+                        .mc = x->mc,
+                        .passes = x->passes,
                         .h_pool = csr ? al_view_csr(x->begin, x->index, x->value, x->n, x->d)
                                       : al_view_dense(x->h, x->n, x->d),
                         .h_labelled = csr ? al_view_csr(x->begin_l, x->index_l, x->value_l, x->m, x->d)
@@ -233,6 +239,113 @@ static void ties(void **state) {
     assert_memory_equal(a.pos, wanted, sizeof wanted);
     forget(&a);
   }
+}
+
+/* ---- stochastic passes ---- */
+
+static double p_of(const input *x, size_t pass, size_t i, size_t c) {
+  return (double)x->mc[(pass * x->n + i) * x->c + c];
+}
+
+static double entropy_of_rows(const input *x, size_t i, size_t from, size_t to) {
+  double h = 0.0;
+  for (size_t c = 0; c < x->c; c++) {
+    double m = 0.0;
+    for (size_t t = from; t < to; t++) m += p_of(x, t, i, c);
+    m /= (double)(to - from);
+    if (m > 0.0) h -= m * log(m);
+  }
+  return h;
+}
+
+/* The papers' formulas, item by item. */
+static double passes_utility(const input *x, size_t s, size_t i) {
+  double t = (double)x->passes, sum = 0.0;
+  if (s == 0) { /* 1 - f / T: Freeman's variation ratio */
+    size_t most = 0;
+    for (size_t c = 0; c < x->c; c++) {
+      size_t votes = 0;
+      for (size_t pass = 0; pass < x->passes; pass++) {
+        bool wins = true;
+        for (size_t other = 0; other < x->c; other++)
+          wins &= other == c || p_of(x, pass, i, c) > p_of(x, pass, i, other) ||
+                  (p_of(x, pass, i, c) == p_of(x, pass, i, other) && c < other);
+        votes += wins;
+      }
+      most = votes > most ? votes : most;
+    }
+    return 1.0 - (double)most / t;
+  }
+  if (s == 1) return entropy_of_rows(x, i, 0, x->passes);
+  if (s == 2) {
+    for (size_t c = 0; c < x->c; c++) {
+      double mean = 0.0, squares = 0.0;
+      for (size_t pass = 0; pass < x->passes; pass++) mean += p_of(x, pass, i, c) / t;
+      for (size_t pass = 0; pass < x->passes; pass++) squares += pow(p_of(x, pass, i, c) - mean, 2.0) / t;
+      sum += sqrt(squares) / (double)x->c;
+    }
+    return sum;
+  }
+  for (size_t pass = 0; pass < x->passes; pass++) sum += entropy_of_rows(x, i, pass, pass + 1) / t;
+  return entropy_of_rows(x, i, 0, x->passes) - sum;
+}
+
+static void stochastic_passes(void **state) {
+  (void)state;
+  static const char *const names[] = {"variation-ratio", "mc-entropy", "mean-std", "bald"};
+  for (unsigned which = 0; which < INPUTS; which++) {
+    static input x;
+    make_input(&x, which, false);
+    for (size_t s = 0; s < 4; s++) {
+      answer a;
+      double u[MOST_N];
+      assert_int_equal(ask(find(names[s]), &x.query, "{}", &a), AL_OK);
+      for (size_t i = 0; i < x.n; i++) u[i] = passes_utility(&x, s, i);
+      judge_static(names[s], which, &x, &a, u);
+      for (size_t i = 0; i < a.picks.count; i++) assert_float_equal(a.scores[i], fmax(0.0, u[a.pos[i]]), 1e-9);
+      forget(&a);
+    }
+    /* power-bald: the same uniforms, one an item; items without information last */
+    answer a;
+    double u[MOST_N];
+    al_rng rng = x.query.rng;
+    assert_int_equal(ask(find("power-bald"), &x.query, "{\"beta\": 2}", &a), AL_OK);
+    for (size_t i = 0; i < x.n; i++) {
+      double s = passes_utility(&x, 3, i), g = -log(-log(uniform(&rng)));
+      u[i] = s > 1e-12 ? 2.0 * log(s) + g : g - 1e6;
+      if (s > 0.5e-12 && s < 2e-12) u[i] = NAN; /* on the edge: nobody can say */
+    }
+    for (size_t i = 1; i < a.picks.count; i++)
+      assert_false(u[a.pos[i - 1]] < u[a.pos[i]] - 1e-6 * (1.0 + fabs(u[a.pos[i]])));
+    for (size_t i = 0; i < a.picks.count; i++)
+      if (!isnan(u[a.pos[i]])) assert_float_equal(a.scores[i], u[a.pos[i]], 1e-3);
+    forget(&a);
+  }
+}
+
+/* Two sure passes that disagree are the most that bald can see: ln 2, no NaN from 0 log 0, and first (a public
+ * implementation ranked them last). Entropy of the mean cannot tell them from two unsure passes, bald can. */
+static void bald_of_saturated_passes(void **state) {
+  (void)state;
+  const float mc[2 * 3 * 2] = {1.0F, 0.0F, 0.5F, 0.5F, 0.9F, 0.1F, /* the first pass of three items */
+                               0.0F, 1.0F, 0.5F, 0.5F, 0.8F, 0.2F};
+  al_query query = {.pool = 3, .classes = 2, .batch = 3, .mc = mc, .passes = 2};
+  answer a;
+  assert_int_equal(ask(find("bald"), &query, "{}", &a), AL_OK);
+  assert_int_equal(a.pos[0], 0);
+  assert_float_equal(a.scores[0], log(2.0), 1e-12);
+  assert_int_equal(a.pos[2], 1);
+  assert_float_equal(a.scores[2], 0.0, 1e-12);
+  forget(&a);
+  assert_int_equal(ask(find("mc-entropy"), &query, "{}", &a), AL_OK);
+  assert_float_equal(a.scores[0], a.scores[1], 1e-12);
+  forget(&a);
+  /* a variation ratio is of votes: here all passes agree, whatever their mean */
+  assert_int_equal(ask(find("variation-ratio"), &query, "{}", &a), AL_OK);
+  assert_int_equal(a.pos[0], 0);
+  assert_float_equal(a.scores[0], 0.5, 1e-12);
+  assert_float_equal(a.scores[1], 0.0, 1e-12);
+  forget(&a);
 }
 
 /* ---- distances ---- */
@@ -713,6 +826,75 @@ static void badge_largest_first(void **state) {
   forget(&a);
 }
 
+/* ---- egl, class-balanced ---- */
+
+/* The gradient of the cross-entropy for each label, entry by entry: (p - e_y) times [h, 1]. */
+static void expected_gradient_length(void **state) {
+  (void)state;
+  for (unsigned which = 0; which < INPUTS; which++) {
+    static input x;
+    make_input(&x, which, which % 2 == 1);
+    answer a;
+    double u[MOST_N];
+    assert_int_equal(ask(find("egl"), &x.query, "{}", &a), AL_OK);
+    for (size_t i = 0; i < x.n; i++) {
+      u[i] = 0.0;
+      for (size_t y = 0; y < x.c; y++) {
+        double squares = 0.0;
+        for (size_t c = 0; c < x.c; c++)
+          for (size_t j = 0; j <= x.d; j++)
+            squares +=
+                pow(((double)x.probs[i * x.c + c] - (c == y ? 1.0 : 0.0)) * (j == x.d ? 1.0 : (double)x.h[i * x.d + j]),
+                    2.0);
+        u[i] += (double)x.probs[i * x.c + y] * sqrt(squares);
+      }
+    }
+    judge_static("egl", which, &x, &a, u);
+    for (size_t i = 0; i < a.picks.count; i++)
+      assert_float_equal(a.scores[i], u[a.pos[i]], 1e-6 * (1.0 + fabs(u[a.pos[i]])));
+    forget(&a);
+  }
+}
+
+static void class_balanced(void **state) {
+  (void)state;
+  for (unsigned which = 0; which < INPUTS; which++) {
+    static input x;
+    make_input(&x, which, false);
+    if (x.m == 0) continue;
+    answer a;
+    assert_int_equal(ask(find("class-balanced"), &x.query, "{}", &a), AL_OK);
+    size_t count[MOST_C] = {0};
+    bool taken[MOST_N] = {false};
+    for (size_t j = 0; j < x.m; j++) count[x.labels[j]]++;
+    for (size_t i = 0; i < a.picks.count; i++) {
+      size_t wanted = x.c;
+      double u[MOST_N];
+      for (size_t c = 0; c < x.c; c++) {
+        bool left = false;
+        for (size_t pos = 0; pos < x.n; pos++) left |= !taken[pos] && argmax(x.probs + pos * x.c, x.c) == c;
+        if (left && (wanted == x.c || count[c] < count[wanted])) wanted = c;
+      }
+      assert_int_equal(argmax(x.probs + (size_t)a.pos[i] * x.c, x.c), wanted);
+      bool out[MOST_N];
+      for (size_t pos = 0; pos < x.n; pos++) {
+        const float *p = x.probs + pos * x.c;
+        size_t first = argmax(p, x.c);
+        double second = 0.0;
+        for (size_t c = 0; c < x.c; c++)
+          if (c != first) second = fmax(second, (double)p[c]);
+        u[pos] = 1.0 - ((double)p[first] - second);
+        out[pos] = taken[pos] || first != wanted;
+      }
+      judge("class-balanced", which, x.n, u, out, a.pos[i]);
+      assert_float_equal(a.scores[i], fmax(0.0, u[a.pos[i]]), 1e-9);
+      taken[a.pos[i]] = true;
+      count[wanted]++;
+    }
+    forget(&a);
+  }
+}
+
 /* ---- the contract, over the registry ---- */
 
 static void contract(void **state) {
@@ -742,7 +924,9 @@ static void contract(void **state) {
         assert_in_range(first.pos[i], 0, x.n - 1);
         assert_false(seen[first.pos[i]]);
         seen[first.pos[i]] = true;
-        if (first.picks.scored) assert_true(isfinite(first.scores[i]) && first.scores[i] >= 0.0);
+        /* power-bald prints its utility's log */
+        bool is_log = strcmp(strategy->name, "power-bald") == 0;
+        if (first.picks.scored) assert_true(isfinite(first.scores[i]) && (is_log || first.scores[i] >= 0.0));
       }
       assert_memory_equal(&before, &x, sizeof x); /* inputs unchanged */
       assert_int_equal(ask(strategy, &x.query, "{}", &again), AL_OK);
@@ -820,6 +1004,8 @@ int main(void) {
       cmocka_unit_test(uncertainty),
       cmocka_unit_test(ties),
       cmocka_unit_test(one_order_of_two_classes),
+      cmocka_unit_test(stochastic_passes),
+      cmocka_unit_test(bald_of_saturated_passes),
       cmocka_unit_test(k_center),
       cmocka_unit_test(k_center_bound),
       cmocka_unit_test(neighborhood),
@@ -829,6 +1015,8 @@ int main(void) {
       cmocka_unit_test(overlap_of_images),
       cmocka_unit_test(badge),
       cmocka_unit_test(badge_largest_first),
+      cmocka_unit_test(expected_gradient_length),
+      cmocka_unit_test(class_balanced),
       cmocka_unit_test(contract),
       cmocka_unit_test(order_does_not_matter),
       cmocka_unit_test(refused),
