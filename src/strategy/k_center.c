@@ -1,39 +1,17 @@
 /* k-center: greedy farthest-first traversal (2-approximation of the k-center problem). One pass over the rows a pick.
  */
-#include "strategy/pointwise.h"
-
 #include "base/cross.h"
 #include "base/memory.h"
+#include "strategy/nearest.h"
+#include "strategy/pointwise.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 512 };
-
 static unsigned needs_of_k_center(const json_t *params) {
   (void)params;
   return AL_NEED_EMBEDDINGS;
-}
-
-/* least[pos]: squared distance to the nearest labelled item. */
-static al_status distances_to_labelled(const al_query *query, const double *norms, float *least) {
-  al_status status;
-  al_cross *cross = NULL;
-  float *values = NULL;
-  size_t m = query->labelled;
-  AL_TRY(al_cross_new(&cross, &query->h_labelled));
-  AL_TRY(AL_NEW(&values, BLOCK * m));
-  for (size_t first = 0; first < query->pool; first += BLOCK) {
-    size_t last = first + BLOCK < query->pool ? first + BLOCK : query->pool;
-    al_cross_distances(cross, &query->h_pool, norms, first, last, values);
-    for (size_t pos = first; pos < last; pos++)
-      for (size_t j = 0; j < m; j++) least[pos] = fminf(least[pos], values[(pos - first) * m + j]);
-  }
-done:
-  al_cross_free(cross);
-  free(values);
-  return status;
 }
 
 /* The item nearest the mean of all: the first pick when nothing is labelled. */
@@ -85,8 +63,7 @@ static al_status select_k_center(const al_query *query, const json_t *params, al
   AL_TRY(AL_NEW(&norms, query->pool));
   AL_TRY(AL_NEW(&scratch, query->h_pool.cols));
   if (query->h_pool.kind == AL_VIEW_CSR) al_view_squared_norms(&query->h_pool, norms);
-  for (size_t i = 0; i < query->pool; i++) least[i] = INFINITY;
-  if (query->labelled != 0) AL_TRY(distances_to_labelled(query, norms, least));
+  AL_TRY(al_least_distances(query, norms, least));
   for (size_t n = 0; n < k; n++) {
     size_t best = SIZE_MAX;
     double score = 0.0;

@@ -895,6 +895,36 @@ static void class_balanced(void **state) {
   }
 }
 
+/* Cardoso's formula, with every distance anew at every pick. */
+static void ranked_batch(void **state) {
+  (void)state;
+  for (unsigned which = 0; which < INPUTS; which++) {
+    static input x;
+    make_input(&x, which, which % 2 == 1);
+    answer a;
+    bool taken[MOST_N] = {false};
+    assert_int_equal(ask(find("ranked-batch"), &x.query, "{}", &a), AL_OK);
+    for (size_t n = 0; n < a.picks.count; n++) {
+      double u[MOST_N], alpha = (double)(x.n - n) / (double)(x.n + x.m);
+      for (size_t i = 0; i < x.n; i++) {
+        double similarity = 0.0, mean = 0.0;
+        for (size_t j = 0; j < x.m; j++)
+          similarity = fmax(similarity, 1.0 / (1.0 + distance(x.h + i * x.d, x.hl + j * x.d, x.d)));
+        for (size_t j = 0; j < n; j++)
+          similarity = fmax(similarity, 1.0 / (1.0 + distance(x.h + i * x.d, x.h + (size_t)a.pos[j] * x.d, x.d)));
+        for (size_t j = 0; j < x.n; j++) mean += distance(x.h + i * x.d, x.h + j * x.d, x.d) / (double)x.n;
+        const float *p = x.probs + i * x.c;
+        u[i] =
+            n == 0 && x.m == 0 ? -mean : alpha * (1.0 - similarity) + (1.0 - alpha) * (1.0 - (double)p[argmax(p, x.c)]);
+      }
+      judge("ranked-batch", which, x.n, u, taken, a.pos[n]);
+      if (n != 0 || x.m != 0) assert_float_equal(a.scores[n], fmax(0.0, u[a.pos[n]]), 1e-4);
+      taken[a.pos[n]] = true;
+    }
+    forget(&a);
+  }
+}
+
 /* ---- the contract, over the registry ---- */
 
 static void contract(void **state) {
@@ -1017,6 +1047,7 @@ int main(void) {
       cmocka_unit_test(badge_largest_first),
       cmocka_unit_test(expected_gradient_length),
       cmocka_unit_test(class_balanced),
+      cmocka_unit_test(ranked_batch),
       cmocka_unit_test(contract),
       cmocka_unit_test(order_does_not_matter),
       cmocka_unit_test(refused),
