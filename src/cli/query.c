@@ -120,7 +120,7 @@ typedef struct {
   int32_t *token_ids;
   int32_t universe;
   /* gathered for U */
-  float *pool_probs, *pool_mc, *oof_probs;
+  float *pool_probs, *labelled_probs, *pool_mc, *oof_probs;
   int32_t *pool_truth, *predicted;
   uint8_t *errors, *fold_of;
   al_subset h_pool, h_labelled, f_pool, f_labelled;
@@ -342,6 +342,7 @@ static al_status gather_views(arrays *x, al_query *query, unsigned needs) {
   }
   if (features->data != NULL) {
     al_view all = al_view_dense(features->data, x->rows, features->shape[1]);
+    query->f_all = all;
     AL_TRY(al_view_take(&query->f_pool, &all, x->pool_rows, x->pool, &x->f_pool));
     AL_TRY(al_view_take(&query->f_labelled, &all, x->labelled_rows, x->labelled_count, &x->f_labelled));
   }
@@ -405,6 +406,8 @@ static al_status gather(arrays *x, al_query *query, unsigned needs, al_oof *oof)
   if (x->probs.data != NULL) {
     AL_TRY(gather_floats(&x->pool_probs, x->probs.data, x->classes, x->pool_rows, x->pool));
     query->probs = x->pool_probs;
+    AL_TRY(gather_floats(&x->labelled_probs, x->probs.data, x->classes, x->labelled_rows, x->labelled_count));
+    query->probs_labelled = x->labelled_probs;
   }
   if (x->mc.data != NULL) {
     size_t passes = x->mc.shape[0], width = x->pool * x->classes;
@@ -438,6 +441,8 @@ static al_status gather(arrays *x, al_query *query, unsigned needs, al_oof *oof)
   query->head = x->head.data;
   query->bias = x->bias.data;
   query->labels = x->labels.data;
+  query->all_pool = x->pool_rows;
+  query->all_labelled = x->labelled_rows;
   if (needs & AL_NEED_OOF) AL_TRY(gather_oof(x, query, oof));
 done:
   return status;
@@ -499,6 +504,7 @@ static void arrays_free(arrays *x) {
                     x->labelled_token_end,
                     x->token_ids,
                     x->pool_probs,
+                    x->labelled_probs,
                     x->pool_mc,
                     x->oof_probs,
                     x->pool_truth,
@@ -527,6 +533,7 @@ static al_status run_query(const al_strategy *strategy, const arguments *a) {
                     .batch = a->k,
                     .round = 1,
                     .rng = al_rng_open(&key)};
+  query.cell_rng = al_rng_child(&query.rng, 0);
   AL_TRY(gather(&x, &query, strategy->needs(params), &oof));
   size_t k = a->k < x.pool ? a->k : x.pool;
   AL_TRY(AL_NEW(&picks.pos, k));

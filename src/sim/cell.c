@@ -165,6 +165,7 @@ static al_status set_up(al_loop *l, const al_cell *cell) {
 }
 
 static void tear_down(al_loop *l) {
+  if (l->storage.prepared != NULL) l->cell->strategy->forget(l->storage.prepared);
   al_query_storage_free(&l->storage);
   if (l->model != NULL) l->cell->model->free(l->model);
   al_labelled_state_free(l->state);

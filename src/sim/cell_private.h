@@ -9,14 +9,18 @@
 #include "sim/pool.h"
 
 typedef struct {
-  al_subset h_pool, h_labelled, h_evaluated, f_pool, f_labelled;
+  al_subset h_pool, h_labelled, h_evaluated, f_pool, f_labelled, f_all;
   int64_t *token_begin[2], *token_end[2]; /* of U and L */
   size_t token_capacity[2];
-  float *probs, *mc, *oof_probs;
-  size_t probs_capacity, mc_capacity, oof_capacity;
+  float *probs, *probs_labelled, *mc, *oof_probs;
+  size_t probs_capacity, probs_labelled_capacity, mc_capacity, oof_capacity;
   uint8_t *oof_error, *fold_of;
   int32_t *oof_predicted;
   size_t oof_rows;
+  al_view f_all_view;               /* into f_all, once made */
+  int32_t *place;                   /* of a dataset row in the starting pool */
+  int32_t *all_pool, *all_labelled; /* pool.size each */
+  void *prepared;                   /* by the cell's strategy, once */
 } al_query_storage;
 
 typedef struct {

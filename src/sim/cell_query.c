@@ -13,7 +13,8 @@
 enum { FOLDS = 5, LEAST_FOR_FOLDS = 10 };
 
 const char *al_needs_unmet(unsigned needs, unsigned gives, al_kind kind) {
-  if ((needs & AL_NEED_PROBS) && !(gives & AL_GIVES_PROBS)) return "the model gives no probabilities";
+  if ((needs & (AL_NEED_PROBS | AL_NEED_PROBS_LABELLED)) && !(gives & AL_GIVES_PROBS))
+    return "the model gives no probabilities";
   if ((needs & (AL_NEED_EMBEDDINGS | AL_NEED_OOF | AL_NEED_REFIT)) && !(gives & AL_GIVES_EMBEDDINGS))
     return "the model gives no embeddings";
   if ((needs & AL_NEED_MC) && !(gives & AL_GIVES_MC)) return "the model gives no stochastic passes";
@@ -59,13 +60,37 @@ static al_pixels pixels_of(const al_loop *l, const int32_t *rows, size_t n) {
       .data = d->pixels, .rows = rows, .n = n, .channels = d->channels, .height = d->height, .width = d->width};
 }
 
+/* Where each item of U and L stands in the starting pool. */
+static al_status places(al_loop *l, al_query *query) {
+  al_status status = AL_OK;
+  al_query_storage *s = &l->storage;
+  if (s->place == NULL) {
+    AL_TRY(AL_NEW(&s->place, l->dataset->rows));
+    AL_TRY(AL_NEW(&s->all_pool, l->pool.size));
+    AL_TRY(AL_NEW(&s->all_labelled, l->pool.size));
+    for (size_t i = 0; i < l->pool.size; i++) s->place[l->pool.start[i]] = (int32_t)i;
+  }
+  for (size_t pos = 0; pos < l->unlabelled_count; pos++) s->all_pool[pos] = s->place[l->unlabelled[pos]];
+  for (size_t i = 0; i < l->labelled_count; i++) s->all_labelled[i] = s->place[l->labelled[i]];
+  query->all_pool = s->all_pool;
+  query->all_labelled = s->all_labelled;
+done:
+  return status;
+}
+
 /* TOKENS, PIXELS and FEATURES: what exists without a model, and so at the initial set too. */
 static al_status fixed_views(al_loop *l, unsigned needs, al_query *query, al_sets *starting) {
   al_status status = AL_OK;
   al_query_storage *s = &l->storage;
-  if (needs & AL_NEED_FEATURES) {
+  AL_TRY(places(l, query));
+  if (needs & (AL_NEED_FEATURES | AL_NEED_DENSE)) {
     AL_TRY(al_view_take(&query->f_pool, &l->f->view, l->unlabelled, l->unlabelled_count, &s->f_pool));
     AL_TRY(al_view_take(&query->f_labelled, &l->f->view, l->labelled, l->labelled_count, &s->f_labelled));
+    if (s->f_all.values == NULL && s->f_all.begin == NULL)
+      AL_TRY(al_view_take(&query->f_all, &l->f->view, l->pool.start, l->pool.size, &s->f_all));
+    else
+      query->f_all = s->f_all_view;
+    s->f_all_view = query->f_all;
   }
   if ((needs & AL_NEED_TOKENS) && l->dataset->kind == AL_TEXT) {
     const al_token_sets *tokens = (needs & AL_NEED_WORDPIECE) ? l->cell->problem->pieces : l->cell->problem->words;
@@ -118,7 +143,8 @@ al_status al_loop_select_first(al_loop *l, al_batch *b, size_t k) {
   al_status status;
   json_t *params = NULL;
   al_sets starting = {0};
-  al_query query = {.pool = l->unlabelled_count, .classes = l->dataset->classes, .batch = k, .rng = rng};
+  al_query query = {
+      .pool = l->unlabelled_count, .classes = l->dataset->classes, .batch = k, .rng = rng, .cell_rng = rng};
   AL_TRY(al_params_resolve(&params, strategy->params, NULL, method));
   unsigned needs = strategy->needs(params);
   const char *unmet = al_needs_unmet(needs, AL_GIVES_EMBEDDINGS, l->dataset->kind);
@@ -192,12 +218,21 @@ static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof
     AL_TRY(al_grow(&s->mc, &s->mc_capacity, query->passes * n * classes, sizeof *s->mc));
     query->mc = want.mc = s->mc;
   }
+  if (needs & AL_NEED_PROBS_LABELLED) {
+    AL_TRY(al_grow(&s->probs_labelled, &s->probs_labelled_capacity, l->labelled_count * classes,
+                   sizeof *s->probs_labelled));
+    query->probs_labelled = s->probs_labelled;
+  }
   bool h = (needs & (AL_NEED_EMBEDDINGS | AL_NEED_OOF)) != 0;
   if (h) {
     al_prediction of_labelled = {.h = &query->h_labelled, .subset = &s->h_labelled};
+    if (needs & AL_NEED_PROBS_LABELLED) of_labelled.probs = s->probs_labelled;
     AL_TRY(type->predict(l->model, l->labelled, l->labelled_count, &of_labelled));
     want.h = &query->h_pool;
     want.subset = &s->h_pool;
+  } else if (needs & AL_NEED_PROBS_LABELLED) {
+    al_prediction of_labelled = {.probs = s->probs_labelled};
+    AL_TRY(type->predict(l->model, l->labelled, l->labelled_count, &of_labelled));
   }
   if (want.probs != NULL || want.mc != NULL || h) AL_TRY(type->predict(l->model, l->unlabelled, n, &want));
   if (needs & AL_NEED_HEAD) {
@@ -227,7 +262,8 @@ al_status al_loop_select_next(al_loop *l, al_batch *b, size_t k, size_t round) {
                     .history = (needs & AL_NEED_HISTORY) ? l->history : NULL,
                     .state = json_is_null(state) ? NULL : state,
                     .round = round,
-                    .rng = al_loop_stream(l, "query", cell->strategy->name, (uint32_t)round)};
+                    .rng = al_loop_stream(l, "query", cell->strategy->name, (uint32_t)round),
+                    .cell_rng = al_loop_stream(l, "prepare", cell->strategy->name, 0)};
   double start = al_seconds();
   AL_TRY(AL_NEW(&label_begin, l->labelled_count));
   AL_TRY(AL_NEW(&label_end, l->labelled_count));
@@ -249,6 +285,9 @@ al_status al_loop_select_next(al_loop *l, al_batch *b, size_t k, size_t round) {
   }
   l->seconds_predict = al_seconds() - start;
   start = al_seconds();
+  if (cell->strategy->prepare != NULL && l->storage.prepared == NULL)
+    AL_TRY(cell->strategy->prepare(&l->storage.prepared, &query, cell->strategy_params));
+  query.prepared = l->storage.prepared;
   AL_TRY(al_strategy_select(cell->strategy, &query, cell->strategy_params, &b->picks));
   l->seconds_query = al_seconds() - start;
 done:
@@ -261,13 +300,17 @@ done:
 }
 
 void al_query_storage_free(al_query_storage *s) {
-  al_subset *subsets[] = {&s->h_pool, &s->h_labelled, &s->h_evaluated, &s->f_pool, &s->f_labelled};
+  al_subset *subsets[] = {&s->h_pool, &s->h_labelled, &s->h_evaluated, &s->f_pool, &s->f_labelled, &s->f_all};
   for (size_t i = 0; i < sizeof subsets / sizeof *subsets; i++) al_subset_free(subsets[i]);
   for (size_t side = 0; side < 2; side++) {
     free(s->token_begin[side]);
     free(s->token_end[side]);
   }
   free(s->probs);
+  free(s->probs_labelled);
+  free(s->place);
+  free(s->all_pool);
+  free(s->all_labelled);
   free(s->mc);
   free(s->oof_probs);
   free(s->oof_error);

@@ -48,6 +48,7 @@ static al_status check_inputs(const al_strategy *strategy, const al_query *query
   if ((needs & AL_NEED_EMBEDDINGS) && query->h_pool.kind == AL_VIEW_NONE) return missing(strategy, "embeddings");
   if ((needs & AL_NEED_FEATURES) && query->f_pool.kind == AL_VIEW_NONE) return missing(strategy, "features");
   if ((needs & AL_NEED_MC) && query->mc == NULL) return missing(strategy, "stochastic passes");
+  if ((needs & AL_NEED_REFIT) && query->refit == NULL) return missing(strategy, "a model to refit");
   if ((needs & AL_NEED_HEAD) && (query->head == NULL || query->bias == NULL))
     return missing(strategy, "the last layer's weights");
   if ((needs & AL_NEED_ORACLE) && query->truth == NULL) return missing(strategy, "the true labels");
@@ -57,10 +58,20 @@ static al_status check_inputs(const al_strategy *strategy, const al_query *query
   if ((needs & AL_NEED_LABELLED) && query->labelled == 0) return missing(strategy, "labelled items");
   if ((needs & AL_NEED_LABELLED) && query->labels == NULL) return missing(strategy, "the labels of the labelled items");
   if (needs & AL_NEED_PROBS) AL_TRY(check_probs(query->probs, query->pool, query->classes, "probs"));
+  if ((needs & AL_NEED_PROBS_LABELLED) && query->labelled != 0) {
+    if (query->probs_labelled == NULL) return missing(strategy, "class probabilities of the labelled items");
+    AL_TRY(check_probs(query->probs_labelled, query->labelled, query->classes, "probs of the labelled"));
+  }
   if (needs & AL_NEED_MC) AL_TRY(check_probs(query->mc, query->passes * query->pool, query->classes, "mc"));
   if (needs & AL_NEED_EMBEDDINGS) {
     AL_TRY(check_view(&query->h_pool, query->pool, "embeddings of the pool"));
     if (query->labelled != 0) AL_TRY(check_view(&query->h_labelled, query->labelled, "embeddings of the labelled"));
+  }
+  if (needs & AL_NEED_HEAD) {
+    al_view head = al_view_dense(query->head, query->classes, query->h_pool.cols);
+    al_view bias = al_view_dense(query->bias, 1, query->classes);
+    AL_TRY(check_view(&head, query->classes, "head"));
+    AL_TRY(check_view(&bias, 1, "bias"));
   }
   if (needs & AL_NEED_FEATURES) {
     AL_TRY(check_view(&query->f_pool, query->pool, "features of the pool"));
@@ -94,6 +105,17 @@ static al_status check_picks(const al_strategy *strategy, const al_query *query,
   return status;
 }
 
+/* Puts another remark behind the strategy's own. */
+static al_status add_note(al_picks *picks, const char *text) {
+  if (picks->note == NULL) return al_copy_string(&picks->note, text);
+  char *both = NULL;
+  al_status status = al_format(&both, "%s; %s", picks->note, text);
+  if (status != AL_OK) return status;
+  free(picks->note);
+  picks->note = both;
+  return AL_OK;
+}
+
 al_status al_strategy_select(const al_strategy *strategy, const al_query *query, const json_t *params,
                              al_picks *picks) {
   size_t k = query->batch < query->pool ? query->batch : query->pool;
@@ -101,9 +123,22 @@ al_status al_strategy_select(const al_strategy *strategy, const al_query *query,
   picks->scored = true;
   if (k == 0) return AL_OK;
   if (query->pool > INT32_MAX) return al_fail(AL_BAD_INPUT, "the pool has more than 2^31 - 1 rows");
-  al_status status = check_inputs(strategy, query, strategy->needs(params));
+  unsigned needs = strategy->needs(params);
+  al_query dense;
+  bool substituted = false;
+  if ((needs & AL_NEED_DENSE) && (needs & AL_NEED_EMBEDDINGS) && query->h_pool.kind == AL_VIEW_CSR) {
+    if (query->f_pool.kind != AL_VIEW_DENSE) return missing(strategy, "dense embeddings or dense features");
+    dense = *query;
+    dense.h_pool = query->f_pool;
+    dense.h_labelled = query->f_labelled;
+    query = &dense;
+    substituted = true;
+  }
+  al_status status = check_inputs(strategy, query, needs);
   if (status == AL_OK) status = strategy->select(query, params, picks);
-  return status == AL_OK ? check_picks(strategy, query, picks, k) : status;
+  if (status == AL_OK) status = check_picks(strategy, query, picks, k);
+  if (status == AL_OK && substituted) status = add_note(picks, "the embeddings are sparse: the features stand in");
+  return status;
 }
 
 void al_picks_free(al_picks *picks) {

@@ -30,9 +30,10 @@ enum {
   AL_NEED_OOF = 1 << 8, /* out-of-fold predictions on L */
   AL_NEED_REFIT = 1 << 9,
   AL_NEED_HISTORY = 1 << 10,
-  AL_NEED_ORACLE = 1 << 11,   /* true classes of U: `oracle-error` alone */
-  AL_NEED_DENSE = 1 << 12,    /* dense views only */
-  AL_NEED_WORDPIECE = 1 << 13 /* TOKENS are WordPiece ids (parameter tokens: wordpiece) */
+  AL_NEED_ORACLE = 1 << 11,    /* true classes of U: `oracle-error` alone */
+  AL_NEED_DENSE = 1 << 12,     /* dense views only: f stands in for a CSR h, and a note says so */
+  AL_NEED_WORDPIECE = 1 << 13, /* TOKENS are WordPiece ids (parameter tokens: wordpiece) */
+  AL_NEED_PROBS_LABELLED = 1 << 14
 };
 
 /* Images, for strategies that read raw pixels: n x channels x height x width. */
@@ -49,20 +50,31 @@ typedef struct al_oof {
   const float *probs;       /* |L| x C; may be NULL */
 } al_oof;
 
-/* Refits the model on L plus extra items and predicts, for strategies that must retrain (REFIT). */
+/* Retraining, for strategies that must (REFIT): the model's own way, or alab's linear model on h. */
 typedef struct al_refit {
-  /* rows of L (indices into L, with repeats) as training set -> p of U; out: |U| x C */
-  al_status (*fit_labelled)(void *context, const int32_t *labelled, size_t n, float *probs_of_pool);
   void *context;
+  /* p of U after a fit on these items of L (n indices into L, repeats allowed). probs: |U| x C; a class that none of
+   * them has gets p = 0. */
+  al_status (*fit_labelled)(void *context, const int32_t *labelled, size_t n, float *probs);
+  /* p of n pool items (`targets`, positions in U) after at most `steps` steps from the fit on L, with the pool item
+   * `pos` added under the class `class`. probs: n x C. The fit on L itself is left as it was. */
+  al_status (*fit_extra)(void *context, int32_t pos, int32_t class, unsigned steps, const int32_t *targets, size_t n,
+                         float *probs);
 } al_refit;
 
 typedef struct al_query {
   size_t pool, labelled, classes; /* |U|, |L|, C */
   size_t batch;                   /* k; select answers min(k, |U|) picks */
   const float *probs;             /* |U| x C */
+  const float *probs_labelled;    /* |L| x C; with PROBS_LABELLED */
   al_view h_pool, h_labelled;     /* EMBEDDINGS; kind NONE when not needed */
   al_view f_pool, f_labelled;     /* FEATURES */
-  const float *mc;                /* passes x |U| x C */
+  /* FEATURES of L and U together in an order that is the same in every round: the starting pool's (`alab query`: all
+   * rows), and the index in it of each item. What is computed once a cell hangs on these and on cell_rng alone. */
+  al_view f_all;
+  const int32_t *all_pool, *all_labelled; /* |U|, |L| */
+  const void *prepared;                   /* what `prepare` made, or NULL: make it for this call */
+  const float *mc;                        /* passes x |U| x C */
   size_t passes;
   al_sets tokens_pool, tokens_labelled; /* TOKENS; rows 0 when not needed */
   al_sets tokens_all; /* TOKENS of the starting pool (in the loop) or of all rows (`alab query`): vocabulary */
@@ -77,6 +89,7 @@ typedef struct al_query {
   const int32_t *truth;  /* ORACLE: |U| */
   size_t round;          /* 1 for the first query */
   al_rng rng;            /* this query's stream; copy before drawing */
+  al_rng cell_rng;       /* a stream that is the same in every round of the cell; copy before drawing */
 } al_query;
 
 /* Answer. The caller gives arrays of at least min(k, |U|); `note` and `state` are left NULL or set to fresh values that
@@ -100,6 +113,12 @@ typedef struct al_strategy {
   const al_param *params;
   unsigned (*needs)(const json_t *params); /* mask for resolved parameters */
   al_status (*select)(const al_query *query, const json_t *params, al_picks *picks);
+  /* Optional: parameters that the table cannot check alone (names of sub-strategies). Messages start with `where`. */
+  al_status (*check)(const json_t *params, const char *where);
+  /* Optional: what can be computed once a cell, from f_all, classes and cell_rng alone (so that a resumed cell makes
+   * the same). The loop calls it before the first select that meets it and keeps it; `forget` frees it. */
+  al_status (*prepare)(void **prepared, const al_query *query, const json_t *params);
+  void (*forget)(void *prepared);
 } al_strategy;
 
 /* The registry, in documentation order; ends with NULL. */
