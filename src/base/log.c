@@ -97,11 +97,27 @@ static void say(const char *prefix, const char *format, va_list arguments) {
 
 void al_log_set_quiet(bool quiet) { bar.quiet = quiet; }
 
+static struct {
+  void (*take)(void *context, const char *text);
+  void *context;
+} listener;
+
+void al_log_set_listener(void (*take)(void *context, const char *text), void *context) {
+  listener.take = take;
+  listener.context = context;
+}
+
 void al_log_notice(const char *format, ...) {
-  if (bar.quiet) return;
+  if (bar.quiet && listener.take == NULL) return;
   va_list arguments;
   va_start(arguments, format);
-  say("", format, arguments);
+  if (listener.take != NULL) {
+    char text[2400];
+    vsnprintf(text, sizeof text, format, arguments);
+    listener.take(listener.context, text);
+  } else {
+    say("", format, arguments);
+  }
   va_end(arguments);
 }
 

@@ -11,6 +11,9 @@
 #include <stddef.h>
 
 void al_log_set_quiet(bool quiet); /* hides notices and progress, never errors and warnings */
+/* Notices go to `take` instead of standard error (a worker's, which its parent prints); NULL: back to standard error.
+ */
+void al_log_set_listener(void (*take)(void *context, const char *text), void *context);
 void al_log_notice(const char *format, ...) AL_PRINTF(1, 2);
 void al_log_warning(const char *format, ...) AL_PRINTF(1, 2);
 void al_log_error(const char *format, ...) AL_PRINTF(1, 2); /* "alab: error: ..." */

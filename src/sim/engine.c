@@ -16,9 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+typedef enum { ROUNDS_DONE, NOTICE, FAILURE } news;
+
 typedef struct {
-  size_t done;
-  char text[480]; /* the child's error message, when it failed */
+  news kind;
+  size_t done;    /* ROUNDS_DONE */
+  char text[480]; /* of a notice, or the child's error message */
 } message;
 
 _Static_assert(sizeof(message) <= PIPE_BUF, "a message must be written in one piece");
@@ -52,8 +55,8 @@ void al_engine_release_signals(void) {
   sigaction(SIGTERM, &old_terminate, NULL);
 }
 
-static void send_message(int pipe, size_t done, const char *text) {
-  message m = {.done = done};
+static void send_message(int pipe, news kind, size_t done, const char *text) {
+  message m = {.kind = kind, .done = done};
   snprintf(m.text, sizeof m.text, "%s", text);
   ssize_t written;
   do written = write(pipe, &m, sizeof m);
@@ -63,14 +66,18 @@ static void send_message(int pipe, size_t done, const char *text) {
 
 static void report_progress(void *context, size_t done, size_t rounds) {
   (void)rounds;
-  send_message(*(int *)context, done, "");
+  send_message(*(int *)context, ROUNDS_DONE, done, "");
 }
 
+/* Lines of many workers would run together: the parent says them. */
+static void report_notice(void *context, const char *text) { send_message(*(int *)context, NOTICE, 0, text); }
+
 static void child(const al_task *task, int pipe) {
-  al_log_set_quiet(true); /* notices of many workers would run together; the parent speaks */
+  al_log_set_quiet(true); /* no bar but the parent's */
+  al_log_set_listener(report_notice, &pipe);
   al_cell_watch watch = {.stop = &stop_requested, .progress = report_progress, .context = &pipe};
   al_status status = task->run(task->context, &watch);
-  if (status != AL_OK) send_message(pipe, SIZE_MAX, al_message());
+  if (status != AL_OK) send_message(pipe, FAILURE, 0, al_message());
   /* _exit: libtorch's and the parent's exit handlers are not this process's business */
   _exit((int)status);
 }
@@ -103,8 +110,10 @@ static bool read_worker(worker *w) {
   do got = read(w->pipe, &m, sizeof m);
   while (got < 0 && errno == EINTR);
   if (got != (ssize_t)sizeof m) return false;
-  if (m.done == SIZE_MAX)
+  if (m.kind == FAILURE)
     memcpy(w->last.text, m.text, sizeof m.text);
+  else if (m.kind == NOTICE)
+    al_log_notice("%s", m.text);
   else
     w->last.done = m.done;
   return true;
@@ -220,7 +229,7 @@ al_status al_engine_isolate(al_status (*run)(void *context, void *result), void 
     close(ends[0]);
     al_status status = run(context, result);
     if (status != AL_OK)
-      send_message(ends[1], SIZE_MAX, al_message());
+      send_message(ends[1], FAILURE, 0, al_message());
     else if (bytes != 0 && write(ends[1], result, bytes) != (ssize_t)bytes)
       status = AL_ENVIRONMENT;
     _exit((int)status);

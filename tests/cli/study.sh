@@ -40,9 +40,10 @@ grep -q "46 cells, 46 complete, 0 differences" "$here/out" || fail "verify says 
 # cut a log in the middle of a line, as a kill at any instant leaves it
 one=$(ls "$here"/a/cells/*.badge-d8.r0.*.jsonl | grep -v timing | head -1)
 cp "$one" "$here/whole"
-for bytes in 700 3000 9000 20000; do
+for bytes in 700 3000 4500 $(($(wc -c <"$here/whole") - 5)); do
   head -c "$bytes" "$here/whole" >"$one"
-  run --out "$here/a" || fail "resume from $bytes bytes"
+  "$alab" run "$here/tiny.yaml" --out "$here/a" 2>"$here/err" || fail "resume from $bytes bytes"
+  [ $bytes -eq 700 ] || grep -q "$(basename "$one"): dropped a torn last line" "$here/err" || fail "a dropped line must be told: $(cat "$here/err")"
   cmp -s "$one" "$here/whole" || fail "resume from $bytes bytes gave other bytes"
 done
 
