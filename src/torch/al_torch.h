@@ -34,6 +34,7 @@ typedef struct al_torch_config {
   size_t channels, stages, stage_width;
   int stem;
   double mean[3], deviation[3]; /* pixels / 255 are normalised by these, a channel each */
+  int pretext;                  /* BERT: the heads of al_torch_pretext exist and are trained, the classifier is not */
   int sgd;                      /* optimiser: 0 AdamW, 1 SGD with momentum 0.9 */
   double weight_decay, clip;    /* clip 0: none */
 } al_torch_config;
@@ -47,6 +48,25 @@ typedef struct al_torch_batch {
   const uint8_t *pixels;
   size_t height, width;
 } al_torch_batch;
+
+/* What a self-supervised step of BERT learns from, all from one pass over the batch; an objective of weight 0 is left
+ * out. Words are told apart among `candidates` (distinct rows of the vocabulary) only, through the tied embeddings.
+ *   mlm          the state of each of the `masked` tokens (offsets into the batch's ids; what stands there is the
+ *                caller's business) names its true word, an index into candidates
+ *   bow          each text's [CLS] names the words of its document: shares of candidates, 1 a text in all
+ *   contrastive  texts 2 i and 2 i + 1 are of one document: their projected [CLS] are nearer in cosine than those of
+ *                other texts of the batch (NT-Xent, Chen et al. 2020) */
+typedef struct al_torch_pretext {
+  double mlm, bow, contrastive; /* weights */
+  double temperature;
+  size_t candidate_count, masked;
+  const int32_t *candidates; /* candidate_count */
+  const int64_t *positions;  /* masked */
+  const int32_t *targets;    /* masked; indices into candidates */
+  const int64_t *bag_begin;  /* n + 1; NULL without bow */
+  const int32_t *bag;        /* indices into candidates */
+  const float *shares;       /* as bag */
+} al_torch_pretext;
 
 typedef struct al_torch_tensor {
   const char *name; /* Hugging Face's or torchvision's */
@@ -65,6 +85,9 @@ typedef struct al_torch_api {
   int (*begin)(al_torch_net *net, uint64_t seed);
   /* One optimiser step on a batch; labels: n. *loss is the mean cross-entropy. */
   int (*step)(al_torch_net *net, const al_torch_batch *batch, const int32_t *labels, double rate, double *loss);
+  /* One optimiser step on a self-supervised batch; losses: mlm, bow, contrastive, unweighted, 0 where left out. */
+  int (*pretrain)(al_torch_net *net, const al_torch_batch *batch, const al_torch_pretext *pretext, double rate,
+                  double losses[3]);
   /* probs: n x classes, h: n x D (each may be NULL). stochastic: dropout is active. */
   int (*predict)(al_torch_net *net, const al_torch_batch *batch, int stochastic, float *probs, float *h);
   int (*seed)(al_torch_net *net, uint64_t seed); /* of the dropout of stochastic predictions */

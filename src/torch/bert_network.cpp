@@ -5,79 +5,10 @@
 // of one token a text: that half of its work is left out. Linear layers are one sgemm each, attention three small ones
 // a text and head; what lies between is one pass (kernels.hpp). Query, key and value weights lie side by side in
 // memory.
-#include "torch/network.hpp"
-
-#include <cblas.h>
+#include "torch/bert_network.hpp"
 
 #include <cmath>
 #include <cstring>
-
-namespace {
-
-// C (m x n) = alpha op(A) op(B) + beta C
-void gemm(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b,
-          size_t ldb, float beta, float *c, size_t ldc) {
-  cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, static_cast<int>(m),
-              static_cast<int>(n), static_cast<int>(k), alpha, a, static_cast<int>(lda), b, static_cast<int>(ldb), beta,
-              c, static_cast<int>(ldc));
-}
-
-// Grows and keeps; contents are finite but otherwise undefined.
-template <typename T> T *room(std::vector<T> &buffer, size_t count) {
-  if (buffer.size() < count) buffer.resize(count + count / 4);
-  return buffer.data();
-}
-
-struct layer_weights { // offsets
-  size_t qkv, qkv_bias, out, out_bias, norm1, shift1, wide, wide_bias, narrow, narrow_bias, norm2, shift2;
-};
-
-// What the way back needs of one layer. N tokens; R rows that go on: N, or one a text.
-struct layer_state {
-  std::vector<float> qkv;   // N x 3D; with R < N: N x 2D (keys, values)
-  std::vector<float> query; // R x D, only with R < N
-  std::vector<float> p;     // softmax, a block of T x stride a text and head
-  std::vector<uint8_t> p_mask, mask1, mask2;
-  std::vector<float> mixed; // R x D, attention's output
-  std::vector<float> normal1, rstd1, y1, slope, wide, normal2, rstd2, y2;
-};
-
-class bert : public al_torch_net {
-public:
-  explicit bert(const al_torch_config &c);
-  double learn(const al_torch_batch &batch, const int32_t *labels) override;
-  void embed(const al_torch_batch &batch, bool stochastic, float *h) override;
-  size_t width() const override { return config.width; }
-  const char *head() const override { return "classifier"; }
-  // Last states of all tokens, dropout off; borrowed. N x D
-  const float *states(const al_torch_batch &batch);
-  void pool_mean(const al_torch_batch &batch, const float *states, float *h) const;
-  void pool_pooler(const float *cls, size_t n, float *h);
-
-private:
-  void check(const al_torch_batch &batch);
-  const float *forward(const al_torch_batch &batch, bool active, bool keep, bool only_cls);
-  const float *layer_forward(size_t l, const float *x, const al_torch_batch &batch, bool active, bool keep, bool cls);
-  void layer_backward(size_t l, const float *x, float *dy, const al_torch_batch &batch, bool cls, float *dx);
-  void embeddings_forward(const al_torch_batch &batch, bool active, bool keep);
-  void embeddings_backward(const al_torch_batch &batch, float *dx);
-  const uint8_t *mask(std::vector<uint8_t> &buffer, size_t n, bool active) {
-    if (!active || config.dropout <= 0.0) return nullptr;
-    uint8_t *bytes = room(buffer, n);
-    dropout.fill(bytes, n, config.dropout);
-    return bytes;
-  }
-
-  size_t D, heads, S, inner;
-  float keep_scale;
-  std::vector<layer_weights> weights;
-  std::vector<layer_state> layers;
-  size_t word, position, type, norm0, shift0, pooler, pooler_bias;
-  std::vector<float> x0, normal0, rstd0, cls_rows, h, tanh_rows; // embeddings: N x D; the rest n x D
-  std::vector<uint8_t> mask0;
-  bool dropped = false; // in the forward pass at hand
-  std::vector<float> dx, dqkv, dwide, da, dp, dropped_p, dcls, dquery;
-};
 
 bert::bert(const al_torch_config &c) : al_torch_net(c) {
   D = c.width;
@@ -126,6 +57,11 @@ bert::bert(const al_torch_config &c) : al_torch_net(c) {
   if (c.pooling != AL_POOL_POOLER) { // trained only where it is used
     untrained("pooler.dense.weight");
     untrained("pooler.dense.bias");
+  }
+  if (c.pretext) {
+    add_pretext();
+    for (const char *name : {"classifier.weight", "classifier.bias", "pooler.dense.weight", "pooler.dense.bias"})
+      untrained(name);
   }
   word = offset_of("embeddings.word_embeddings.weight");
   position = offset_of("embeddings.position_embeddings.weight");
@@ -181,10 +117,10 @@ void bert::embeddings_backward(const al_torch_batch &batch, float *d) {
     }
 }
 
-size_t stride_of(size_t length) { return (length + 15) / 16 * 16; }
+static size_t stride_of(size_t length) { return (length + 15) / 16 * 16; }
 
 // Floats of all attention blocks of a batch.
-size_t attention_size(const al_torch_batch &batch, size_t heads, bool cls) {
+static size_t attention_size(const al_torch_batch &batch, size_t heads, bool cls) {
   size_t total = 0;
   for (size_t b = 0; b < batch.n; b++) {
     auto T = static_cast<size_t>(batch.begin[b + 1] - batch.begin[b]);
@@ -416,8 +352,6 @@ double bert::learn(const al_torch_batch &batch, const int32_t *labels) {
   embeddings_backward(batch, d);
   return loss;
 }
-
-} // namespace
 
 std::unique_ptr<al_torch_net> make_bert(const al_torch_config &config) { return std::make_unique<bert>(config); }
 

@@ -92,25 +92,46 @@ void al_torch_net::use_rows(const al_torch_batch &batch) {
     in_batch[static_cast<size_t>(row)] = 0;
   }
   touched.clear();
-  for (int64_t i = 0; i < batch.begin[batch.n]; i++) {
-    auto row = static_cast<size_t>(batch.ids[i]);
+  use_more_rows(batch.ids, static_cast<size_t>(batch.begin[batch.n]));
+}
+
+void al_torch_net::use_more_rows(const int32_t *rows, size_t n) {
+  size_t width = static_cast<size_t>(slots[table].shape[1]), offset = slots[table].offset;
+  for (size_t i = 0; i < n; i++) {
+    auto row = static_cast<size_t>(rows[i]);
     if (in_batch[row]) continue;
     in_batch[row] = 1;
-    touched.push_back(batch.ids[i]);
+    touched.push_back(rows[i]);
     if (!active[row] && decayed != 1.0) kernels::scale(value(offset) + row * width, static_cast<float>(decayed), width);
     active[row] = 1;
   }
+}
+
+void al_torch_net::clear_gradients() {
+  for (size_t i = 0; i < slots.size(); i++)
+    if (i != table && slots[i].trained) std::memset(gradient(slots[i].offset), 0, slots[i].count * sizeof(float));
 }
 
 double al_torch_net::step(const al_torch_batch &batch, const int32_t *labels, double rate) {
   TORCH_CHECK(first.defined(), "step before begin");
   for (size_t i = 0; i < batch.n; i++)
     TORCH_CHECK(labels[i] >= 0 && static_cast<size_t>(labels[i]) < config.classes, "a label is outside the classes");
-  for (size_t i = 0; i < slots.size(); i++)
-    if (i != table && slots[i].trained) std::memset(gradient(slots[i].offset), 0, slots[i].count * sizeof(float));
+  clear_gradients();
   double loss = learn(batch, labels);
   optimise(rate);
   return loss;
+}
+
+void al_torch_net::pretrain(const al_torch_batch &batch, const al_torch_pretext &pretext, double rate,
+                            double losses[3]) {
+  TORCH_CHECK(first.defined(), "step before begin");
+  clear_gradients();
+  learn_pretext(batch, pretext, losses);
+  optimise(rate);
+}
+
+void al_torch_net::learn_pretext(const al_torch_batch &, const al_torch_pretext &, double[3]) {
+  TORCH_CHECK(false, "this network has no self-supervised objectives of its own");
 }
 
 void al_torch_net::optimise(double rate) {

@@ -32,6 +32,8 @@ struct al_torch_net {
 
   // Mean cross-entropy of the batch; its gradient goes into `gradients`.
   virtual double learn(const al_torch_batch &batch, const int32_t *labels) = 0;
+  // The weighted sum of the objectives; see al_torch_pretext.
+  virtual void learn_pretext(const al_torch_batch &batch, const al_torch_pretext &pretext, double losses[3]);
   // h: n x D, before the head. stochastic: dropout is active.
   virtual void embed(const al_torch_batch &batch, bool stochastic, float *h) = 0;
   virtual size_t width() const = 0;
@@ -39,6 +41,7 @@ struct al_torch_net {
 
   void begin(uint64_t seed);
   double step(const al_torch_batch &batch, const int32_t *labels, double rate);
+  void pretrain(const al_torch_batch &batch, const al_torch_pretext &pretext, double rate, double losses[3]);
   void predict(const al_torch_batch &batch, bool stochastic, float *probs, float *h);
   void flush(); // lets the rows that no batch has used catch up with weight decay
 
@@ -63,6 +66,7 @@ protected:
   void untrained(const std::string &name) { slots[by_name.at(name)].trained = false; }
   // Rows of the table that this batch uses; their gradients are zero afterwards. Called once a step before use.
   void use_rows(const al_torch_batch &batch);
+  void use_more_rows(const int32_t *rows, size_t n); // after use_rows
   // logits (n x C) of h (n x D) and, given labels, loss and the gradient of h; the head's gradients are written.
   double head_loss(float *h, size_t n, const int32_t *labels);
   void head_probs(const float *h, size_t n, float *probs);
@@ -70,6 +74,7 @@ protected:
   size_t table = none; // slot of the embedding table, whose rows are trained from their first use on
 
 private:
+  void clear_gradients();
   void optimise(double rate);
 
   std::map<std::string, size_t> by_name;

@@ -86,6 +86,11 @@ static int net_step(al_torch_net *net, const al_torch_batch *batch, const int32_
   return guarded([&] { *loss = net->step(*batch, labels, rate); });
 }
 
+static int net_pretrain(al_torch_net *net, const al_torch_batch *batch, const al_torch_pretext *pretext, double rate,
+                        double losses[3]) {
+  return guarded([&] { net->pretrain(*batch, *pretext, rate, losses); });
+}
+
 static int net_predict(al_torch_net *net, const al_torch_batch *batch, int stochastic, float *probs, float *h) {
   return guarded([&] { net->predict(*batch, stochastic != 0, probs, h); });
 }
@@ -107,8 +112,8 @@ static const char *message() { return last_message.c_str(); }
 static const char *version() { return TORCH_VERSION; }
 
 extern "C" __attribute__((visibility("default"))) const al_torch_api *al_torch_module(void) {
-  static const al_torch_api api = {
-      net_create, net_free,    net_tensors, net_tensor,         net_set,    net_get, net_begin,
-      net_step,   net_predict, net_seed,    net_stage_features, net_encode, message, version};
+  static const al_torch_api api = {net_create, net_free,           net_tensors, net_tensor,   net_set,
+                                   net_get,    net_begin,          net_step,    net_pretrain, net_predict,
+                                   net_seed,   net_stage_features, net_encode,  message,      version};
   return &api;
 }

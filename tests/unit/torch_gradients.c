@@ -22,8 +22,9 @@ typedef struct {
   al_torch_config config;
   al_torch_batch batch;
   int32_t labels[8];
-  size_t count;        /* tensors */
-  float *values[MOST]; /* starting values of each */
+  const al_torch_pretext *pretext; /* NULL: labels */
+  size_t count;                    /* tensors */
+  float *values[MOST];             /* starting values of each */
   size_t sizes[MOST];
   bool buffers[MOST];
 } problem;
@@ -32,11 +33,11 @@ static int32_t ids[256];
 static int64_t begin[TEXTS + 1];
 static uint8_t pixels[IMAGES * 3 * 13 * 11];
 
-static void make_problem(problem *p, int kind, int pooling) {
+static void make_problem(problem *p, int kind, int pooling, const al_torch_pretext *pretext) {
   static const int64_t lengths[TEXTS] = {3, 17, 1, 33, 16};
   al_stream_key key = {.seed = 11, .purpose = "test", .dataset = "gradients"};
   al_rng rng = al_rng_open(&key);
-  *p = (problem){0};
+  *p = (problem){.pretext = pretext};
   p->config = (al_torch_config){.kind = kind,
                                 .classes = CLASSES,
                                 .vocabulary = 60,
@@ -47,6 +48,7 @@ static void make_problem(problem *p, int kind, int pooling) {
                                 .heads = 2,
                                 .inner = 48,
                                 .pooling = pooling,
+                                .pretext = pretext != NULL,
                                 .channels = 3,
                                 .stages = 2,
                                 .stage_width = 8,
@@ -59,6 +61,7 @@ static void make_problem(problem *p, int kind, int pooling) {
   for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)al_rng_below(&rng, 256);
   p->batch = kind == AL_TORCH_BERT ? (al_torch_batch){.n = TEXTS, .ids = ids, .begin = begin}
                                    : (al_torch_batch){.n = IMAGES, .pixels = pixels, .height = 13, .width = 11};
+  if (pretext != NULL) p->batch.n = TEXTS - 1; /* pairs */
   for (size_t i = 0; i < p->batch.n; i++) p->labels[i] = (int32_t)(i * 2 % CLASSES);
   assert_int_equal(al_torch_load(&p->api), AL_OK);
   al_torch_net *net = NULL;
@@ -82,6 +85,17 @@ static void free_problem(problem *p) {
   for (size_t i = 0; i < p->count; i++) free(p->values[i]);
 }
 
+/* The loss that is differentiated: of labels, or the weighted sum of the self-supervised objectives. */
+static double step_once(const problem *p, al_torch_net *net, double rate) {
+  double loss = 0.0, losses[3];
+  if (p->pretext == NULL) {
+    assert_int_equal(p->api->step(net, &p->batch, p->labels, rate, &loss), 0);
+    return loss;
+  }
+  if (p->api->pretrain(net, &p->batch, p->pretext, rate, losses) != 0) fail_msg("%s", p->api->message());
+  return p->pretext->mlm * losses[0] + p->pretext->bow * losses[1] + p->pretext->contrastive * losses[2];
+}
+
 static al_torch_net *make_net(const problem *p, const al_torch_config *config) {
   al_torch_net *net = NULL;
   assert_int_equal(p->api->create(&net, config), 0);
@@ -96,8 +110,7 @@ static void gradients_of(const problem *p, float **gradients) {
   config.sgd = 1;
   config.weight_decay = config.clip = config.dropout = 0.0;
   al_torch_net *net = make_net(p, &config);
-  double loss;
-  assert_int_equal(p->api->step(net, &p->batch, p->labels, 1.0, &loss), 0);
+  step_once(p, net, 1.0);
   for (size_t i = 0; i < p->count; i++) {
     assert_int_equal(p->api->get(net, i, gradients[i]), 0);
     for (size_t k = 0; k < p->sizes[i]; k++) gradients[i][k] = p->values[i][k] - gradients[i][k];
@@ -109,21 +122,20 @@ static double loss_at(const problem *p, size_t which, const float *direction, do
   al_torch_config config = p->config;
   config.sgd = 1;
   float *moved = NULL;
-  double loss;
   al_torch_net *net = make_net(p, &config);
   assert_int_equal(AL_NEW(&moved, p->sizes[which]), AL_OK);
   for (size_t k = 0; k < p->sizes[which]; k++)
     moved[k] = (float)(p->values[which][k] + distance * (double)direction[k]);
   assert_int_equal(p->api->set(net, which, moved), 0);
-  assert_int_equal(p->api->step(net, &p->batch, p->labels, 0.0, &loss), 0);
+  double loss = step_once(p, net, 0.0);
   free(moved);
   p->api->free(net);
   return loss;
 }
 
-static void check_gradients(int kind, int pooling) {
+static void check_gradients(int kind, int pooling, const al_torch_pretext *pretext, size_t least) {
   problem p;
-  make_problem(&p, kind, pooling);
+  make_problem(&p, kind, pooling, pretext);
   float *gradients[MOST];
   al_stream_key key = {.seed = 12, .purpose = "test", .dataset = "directions"};
   al_rng rng = al_rng_open(&key);
@@ -150,21 +162,79 @@ static void check_gradients(int kind, int pooling) {
     checked += norm > 1e-3;
     free(direction);
   }
-  assert_true(checked >= 12); /* most tensors have a gradient to be wrong about */
+  assert_true(checked >= least); /* most tensors have a gradient to be wrong about */
   for (size_t i = 0; i < p.count; i++) free(gradients[i]);
   free_problem(&p);
 }
 
-static void bert_cls(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_CLS); }
-static void bert_mean(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_MEAN); }
-static void bert_pooler(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_POOLER); }
-static void resnet(void **state) { (void)state, check_gradients(AL_TORCH_RESNET, AL_POOL_CLS); }
+static void bert_cls(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_CLS, NULL, 12); }
+static void bert_mean(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_MEAN, NULL, 12); }
+static void bert_pooler(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_POOLER, NULL, 12); }
+static void resnet(void **state) { (void)state, check_gradients(AL_TORCH_RESNET, AL_POOL_CLS, NULL, 12); }
+
+/* Masked words, bags of words and pairs of segments, each alone and together; words of the candidates that the batch
+ * does not hold included. */
+static void pretext(void **state) {
+  (void)state;
+  static const int32_t candidates[] = {3, 55, 7, 12, 48, 1, 30, 59, 22}, targets[] = {1, 0, 8, 4},
+                       bag[] = {0, 2, 5, 7, 1};
+  static const int64_t positions[] = {1, 5, 19, 40}, bag_begin[] = {0, 2, 3, 4, 5};
+  static const float shares[] = {0.25F, 0.75F, 1.0F, 1.0F, 1.0F};
+  al_torch_pretext all = {.temperature = 0.3,
+                          .candidate_count = 9,
+                          .candidates = candidates,
+                          .masked = 4,
+                          .positions = positions,
+                          .targets = targets,
+                          .bag_begin = bag_begin,
+                          .bag = bag,
+                          .shares = shares};
+  static const double weights[4][3] = {{1.0, 0.0, 0.0}, {0.0, 1.0, 0.0}, {0.0, 0.0, 1.0}, {0.7, 1.3, 0.4}};
+  for (size_t i = 0; i < 4; i++) {
+    all.mlm = weights[i][0];
+    all.bow = weights[i][1];
+    all.contrastive = weights[i][2];
+    check_gradients(AL_TORCH_BERT, AL_POOL_CLS, &all, 12);
+  }
+}
+
+/* Losses of a network that is zero but for what the expected values need: uniform words have ln V, and equal texts are
+ * told apart at random among n - 1. */
+static void pretext_of_nothing(void **state) {
+  (void)state;
+  static const int32_t candidates[] = {3, 55, 7}, targets[] = {1}, bag[] = {0, 2, 1, 1, 1};
+  static const int64_t positions[] = {1}, bag_begin[] = {0, 2, 3, 4, 5};
+  static const float shares[] = {0.5F, 0.5F, 1.0F, 1.0F, 1.0F};
+  const al_torch_pretext all = {.mlm = 1,
+                                .bow = 1,
+                                .contrastive = 1,
+                                .temperature = 0.3,
+                                .candidate_count = 3,
+                                .candidates = candidates,
+                                .masked = 1,
+                                .positions = positions,
+                                .targets = targets,
+                                .bag_begin = bag_begin,
+                                .bag = bag,
+                                .shares = shares};
+  problem p;
+  double losses[3];
+  make_problem(&p, AL_TORCH_BERT, AL_POOL_CLS, &all);
+  for (size_t i = 0; i < p.count; i++) memset(p.values[i], 0, p.sizes[i] * sizeof(float));
+  al_torch_net *net = make_net(&p, &p.config);
+  assert_int_equal(p.api->pretrain(net, &p.batch, &all, 0.0, losses), 0);
+  assert_float_equal(losses[0], log(3.0), 1e-6);
+  assert_float_equal(losses[1], log(3.0), 1e-6);
+  assert_float_equal(losses[2], log(3.0), 1e-6); /* four texts */
+  p.api->free(net);
+  free_problem(&p);
+}
 
 /* Three steps of AdamW (Loshchilov and Hutter 2019) with clipping, in doubles, unused rows of the table included. */
 static void adamw(void **state) {
   (void)state;
   problem p;
-  make_problem(&p, AL_TORCH_BERT, AL_POOL_CLS);
+  make_problem(&p, AL_TORCH_BERT, AL_POOL_CLS, NULL);
   p.config.weight_decay = 0.3;
   p.config.clip = 0.7;
   al_torch_net *net = make_net(&p, &p.config);
@@ -217,7 +287,7 @@ static void adamw(void **state) {
 static void refusals(void **state) {
   (void)state;
   problem p;
-  make_problem(&p, AL_TORCH_BERT, AL_POOL_CLS);
+  make_problem(&p, AL_TORCH_BERT, AL_POOL_CLS, NULL);
   al_torch_net *net = make_net(&p, &p.config), *none = NULL;
   double loss;
   int32_t bad[2] = {3, 60}, outside[1] = {CLASSES};
@@ -242,8 +312,10 @@ static void refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bert_cls), cmocka_unit_test(bert_mean), cmocka_unit_test(bert_pooler),
-      cmocka_unit_test(resnet),   cmocka_unit_test(adamw),     cmocka_unit_test(refusals),
+      cmocka_unit_test(bert_cls),    cmocka_unit_test(bert_mean),
+      cmocka_unit_test(bert_pooler), cmocka_unit_test(resnet),
+      cmocka_unit_test(adamw),       cmocka_unit_test(refusals),
+      cmocka_unit_test(pretext),     cmocka_unit_test(pretext_of_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
