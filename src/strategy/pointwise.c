@@ -107,8 +107,7 @@ AL_SIMD static void entropy_rows(const float *restrict probs, size_t rows, size_
   }
 }
 
-/* A sum off 1 by no more than float32's rounding is taken for 1: the row is divided by it. Others are left as given. */
-static double entropy_exactly(const float *p, size_t classes) {
+double al_entropy(const float *p, size_t classes) {
   double sum = 0.0, whole = 0.0;
   for (size_t c = 0; c < classes; c++) {
     if (p[c] > 0.0F) sum -= (double)p[c] * log((double)p[c]);
@@ -131,7 +130,7 @@ static al_status select_entropy(const al_query *query, const json_t *params, al_
   al_top_k(utility, n, k, picks->pos);
   double error = 3e-6 * (1.0 + log((double)classes)), least = k == 0 ? INFINITY : utility[picks->pos[k - 1]];
   for (size_t i = 0; i < n; i++)
-    if (utility[i] >= least - 2.0 * error) utility[i] = entropy_exactly(query->probs + i * classes, classes);
+    if (utility[i] >= least - 2.0 * error) utility[i] = al_entropy(query->probs + i * classes, classes);
   al_pick_highest(query, utility, picks);
   free(utility);
   return status;

@@ -12,4 +12,8 @@ void al_least_confidence(const al_query *query, double *out);
 
 extern const al_param al_no_params[];
 
+/* -sum_c p_c ln p_c of one row (p: C) in doubles, 0 ln 0 = 0. A sum off 1 by no more than float32's rounding is taken
+ * for 1: the row is divided by it. Others are left as given. */
+double al_entropy(const float *p, size_t classes);
+
 #endif

@@ -7,7 +7,7 @@ extern const al_strategy al_strategy_random, al_strategy_entropy, al_strategy_le
     al_strategy_error_rate, al_strategy_oracle_error, al_strategy_jaccard, al_strategy_mutual_information,
     al_strategy_neighborhood, al_strategy_variation_ratio, al_strategy_mc_entropy, al_strategy_mean_std,
     al_strategy_bald, al_strategy_power_bald, al_strategy_k_center, al_strategy_badge, al_strategy_egl,
-    al_strategy_ranked_batch, al_strategy_class_balanced;
+    al_strategy_ranked_batch, al_strategy_class_balanced, al_strategy_density, al_strategy_herding, al_strategy_cal;
 
 const al_strategy *const al_strategies[] = {
     &al_strategy_random,
@@ -29,6 +29,9 @@ const al_strategy *const al_strategies[] = {
     &al_strategy_egl,
     &al_strategy_ranked_batch,
     &al_strategy_class_balanced,
+    &al_strategy_density,
+    &al_strategy_herding,
+    &al_strategy_cal,
     NULL,
 };
 
