@@ -1,11 +1,10 @@
-/* Summaries and tests. Distributions are GSL's; what it lacks (the noncentral t) is integrated by its quadrature. */
+/* Summaries and tests of one pair. Distributions are GSL's. */
 #include "stats/summary.h"
 
 #include "base/memory.h"
+#include "stats/power.h"
 
 #include <gsl/gsl_cdf.h>
-#include <gsl/gsl_integration.h>
-#include <gsl/gsl_randist.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <stdlib.h>
@@ -195,44 +194,70 @@ al_status al_holm(double *p, size_t m) {
   return AL_OK;
 }
 
-/* ---- power: both tails of the noncentral t ---- */
-
-typedef struct {
-  double df, ncp, t;
-} tail;
-
-/* P(T > t) = E over the chi variable s = sqrt(X / df) of P(Z > t s - ncp). */
-static double tail_at(double s, void *context) {
-  const tail *w = context;
-  double density = 2.0 * w->df * s * gsl_ran_chisq_pdf(w->df * s * s, w->df);
-  return density * (gsl_cdf_ugaussian_Q(w->t * s - w->ncp) + gsl_cdf_ugaussian_P(-w->t * s - w->ncp));
-}
-
-static double power_of(double delta, double sd, size_t n, double alpha, gsl_integration_workspace *space) {
-  tail w = {.df = (double)n - 1.0,
-            .ncp = delta * sqrt((double)n) / sd,
-            .t = gsl_cdf_tdist_Qinv(alpha / 2.0, (double)n - 1.0)};
-  gsl_function f = {.function = tail_at, .params = &w};
-  double value = 0.0, error = 0.0, width = 12.0 / sqrt(2.0 * w.df);
-  if (gsl_integration_qag(&f, fmax(0.0, 1.0 - width), 1.0 + width, 1e-9, 1e-9, 500, GSL_INTEG_GAUSS31, space, &value,
-                          &error) != 0)
-    return NAN;
-  return value;
-}
-
 double al_detectable(double sd, size_t n, double alpha) {
-  if (n < 2 || !(sd > 0.0)) return sd == 0.0 ? 0.0 : NAN;
-  gsl_integration_workspace *space = gsl_integration_workspace_alloc(500);
-  if (space == NULL) return NAN;
-  double low = 0.0, high = sd;
-  while (power_of(high, sd, n, alpha, space) < 0.8 && high < 1e6 * sd) high *= 2.0;
-  for (int i = 0; i < 60; i++) {
-    double middle = 0.5 * (low + high);
-    if (power_of(middle, sd, n, alpha, space) < 0.8)
-      low = middle;
-    else
-      high = middle;
+  return n < 2 ? NAN : al_detectable_from(sd / sqrt((double)n), (double)n - 1.0, alpha);
+}
+
+/* ---- what a strategy costs ---- */
+
+/* Where a true value lies to its restricted one: exact, at least, at most, or nobody knows. */
+static void note_bounds(const al_crossing *values, size_t n, double limit, bool *more, bool *less) {
+  for (size_t i = 0; i < n; i++) {
+    if (values[i].censored || values[i].x > limit)
+      *more = true;
+    else if (values[i].at_start)
+      *less = true;
   }
-  gsl_integration_workspace_free(space);
-  return high;
+}
+
+al_utilisation al_utilisation_rate(const al_crossing *own, size_t n, const al_crossing *baseline, size_t n_baseline,
+                                   double limit) {
+  bool exact, more = false, less = false;
+  if (n == 0 || n_baseline == 0) return (al_utilisation){NAN, '?'};
+  note_bounds(own, n, limit, &more, &less);
+  note_bounds(baseline, n_baseline, limit, &less, &more); /* a larger denominator is a smaller rate */
+  if (more && less) return (al_utilisation){NAN, '?'};
+  double rate = al_restricted_mean(own, n, limit, &exact) / al_restricted_mean(baseline, n_baseline, limit, &exact);
+  return (al_utilisation){rate, more ? '>' : less ? '<' : '='};
+}
+
+/* ---- overlap ---- */
+
+static int by_row(const void *a, const void *b) {
+  int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  return (x > y) - (x < y);
+}
+
+al_status al_jaccard(double *overlap, const int32_t *a, size_t na, const int32_t *b, size_t nb) {
+  al_status status;
+  int32_t *p = NULL, *q = NULL;
+  size_t both = 0;
+  *overlap = NAN;
+  if (na == 0 && nb == 0) return AL_OK;
+  AL_TRY(AL_NEW(&p, na));
+  AL_TRY(AL_NEW(&q, nb));
+  if (na != 0) memcpy(p, a, na * sizeof *p);
+  if (nb != 0) memcpy(q, b, nb * sizeof *q);
+  qsort(p, na, sizeof *p, by_row);
+  qsort(q, nb, sizeof *q, by_row);
+  size_t distinct[2] = {0};
+  for (size_t i = 0; i < na; i++) distinct[0] += i == 0 || p[i] != p[i - 1];
+  for (size_t i = 0; i < nb; i++) distinct[1] += i == 0 || q[i] != q[i - 1];
+  for (size_t i = 0, j = 0; i < na && j < nb;) {
+    if (p[i] == q[j]) {
+      int32_t row = p[i];
+      both++;
+      while (i < na && p[i] == row) i++;
+      while (j < nb && q[j] == row) j++;
+    } else if (p[i] < q[j]) {
+      i++;
+    } else {
+      j++;
+    }
+  }
+  *overlap = (double)both / (double)(distinct[0] + distinct[1] - both);
+done:
+  free(p);
+  free(q);
+  return status;
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A mean with its 95 % Student t interval. n = 1: low = high = NaN. */
 typedef struct al_interval {
@@ -49,7 +50,21 @@ al_status al_wilcoxon(double *p, const double *differences, size_t n) AL_MUST_US
 /* Holm's correction in place; NaN entries are left out of the family. */
 al_status al_holm(double *p, size_t m) AL_MUST_USE;
 
-/* Smallest true mean difference that n paired replicates with this sd detect with 80 % power, two-sided at alpha. */
+/* Smallest true mean difference that n paired replicates with this sd detect with 80 % power, two-sided at alpha.
+ * sd 0: 0; n < 2: NaN. */
 double al_detectable(double sd, size_t n, double alpha);
+
+/* Data-utilisation rate: mean of min(T, limit) over that of the baseline, limit the smallest last x of all compared
+ * cells; the saving is 1 - rate. mark: '=' exact; '>' at least (own values censored at the limit, or the baseline there
+ * at its start); '<' at most (the other way round); '?' not comparable, rate NaN. */
+typedef struct al_utilisation {
+  double rate;
+  char mark;
+} al_utilisation;
+al_utilisation al_utilisation_rate(const al_crossing *own, size_t n, const al_crossing *baseline, size_t n_baseline,
+                                   double limit);
+
+/* Overlap of two selections: Jaccard index of the sets of rows; NaN when both are empty. O(n log n). */
+al_status al_jaccard(double *overlap, const int32_t *a, size_t na, const int32_t *b, size_t nb) AL_MUST_USE;
 
 #endif
