@@ -1,5 +1,6 @@
 /* Readers of the catalogue's formats. Each fills the table from raw files; train before test, rows in the order that
  * DESIGN.md fixes (archives: byte order of the path; other files: catalogue order, then line order). */
+#include "base/csv.h"
 #include "data/table.h"
 #include "data/unpack.h"
 

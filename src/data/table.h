@@ -49,11 +49,6 @@ typedef struct al_raw_file {
 al_status al_read_catalogue(al_table *table, const char *format, const json_t *entry, const al_raw_file *files,
                             size_t n, size_t limit) AL_MUST_USE;
 al_status al_read_user(al_table *table, const json_t *entry, const char *base, const char *where) AL_MUST_USE;
-/* RFC 4180 CSV: quoted fields, doubled quotes, CR LF or LF. visit is called a record: n fields and the line it began
- * on. */
-typedef al_status (*al_csv_visit)(void *context, const al_buffer *fields, size_t n, size_t line);
-al_status al_csv_parse(const char *text, size_t size, const char *name, al_csv_visit visit, void *context) AL_MUST_USE;
-
 /* Files a user's entry names, for the cache key. */
 al_status al_user_content_digest(char hex[33], const json_t *entry, const char *base, const char *where) AL_MUST_USE;
 
