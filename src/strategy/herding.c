@@ -4,7 +4,7 @@
  * Draws, all from cell_rng, so that the kernel is the same in every round: child 1 the pairs that the width is taken
  * from, child 2 the frequencies (a column of f after the other, 512 normals each), then the 512 phases. */
 #include "strategy/row_products.h"
-#include "strategy/strategy.h"
+#include "strategy/space.h"
 
 #include "base/memory.h"
 #include "base/simd.h"
@@ -18,18 +18,7 @@ enum { COSINES = 512, PAIRS = 1000, BLOCK = 256 };
 
 static const double two_pi = 6.283185307179586;
 
-static const al_param params_of_herding[] = {{.key = "space",
-                                              .type = AL_PARAM_CHOICE,
-                                              .fallback = "\"features\"",
-                                              .choices = "features|embedding",
-                                              .help = "distances on the fixed features or on the model's embedding"},
-                                             {0}};
-
-static bool on_embedding(const json_t *params) { return strcmp(al_params_string(params, "space"), "embedding") == 0; }
-
-static unsigned needs_of_herding(const json_t *params) {
-  return on_embedding(params) ? AL_NEED_EMBEDDINGS : AL_NEED_FEATURES;
-}
+static const al_param params_of_herding[] = {AL_SPACE_PARAM, {0}};
 
 /* ---- the kernel ---- */
 
@@ -160,9 +149,8 @@ static void pick(const al_query *query, const al_view *features, const double *m
 
 static al_status select_herding(const al_query *query, const json_t *params, al_picks *picks) {
   al_status status;
-  bool embedding = on_embedding(params);
-  const al_view *pool = embedding ? &query->h_pool : &query->f_pool;
-  const al_view *labelled = embedding ? &query->h_labelled : &query->f_labelled;
+  bool embedding = al_space_is_embedding(params);
+  const al_view *pool = al_space_pool(query, params), *labelled = al_space_labelled(query, params);
   kernel k = {0};
   double width, *vectors = NULL;
   float *features = NULL, *scratch = NULL;
@@ -206,6 +194,6 @@ const al_strategy al_strategy_herding = {
     .cost = "time O(512 (|U| + |L|) D + 512 k |U|) (CSR: non-zeros in place of D), memory 2 KiB an item of U",
     .multi = true,
     .params = params_of_herding,
-    .needs = needs_of_herding,
+    .needs = al_space_needs,
     .select = select_herding,
 };

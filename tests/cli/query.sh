@@ -60,6 +60,8 @@ says "3 2 1 " class-balanced -n 3 --probs p.npy --labelled l.npy --labels y.npy
 says "3 2 1 " density -n 3 --probs p.npy --embeddings h.npy --labelled l.npy
 says "4 1 " cal -n 2 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy
 says "4 1 2 " cal -n 3 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy --param normalise=true
+says "1 3 4 2 " discriminative -n 4 --embeddings h.npy --labelled l.npy --labels y.npy
+refuses "labelled items" discriminative -n 4 --embeddings h.npy
 "$alab" query random -n 3 --rows 10 --seed 4 >a && "$alab" query random -n 3 --rows 10 --seed 4 -o b && cmp -s a b || fail "one seed, two answers"
 "$alab" query random -n 3 --rows 10 --seed 5 | cmp -s a - && fail "two seeds, one answer"
 [ "$("$alab" query margin -n 1 --probs p.npy --scores)" = "$(printf '0\t1')" ] || fail "--scores"

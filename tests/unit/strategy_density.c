@@ -1,5 +1,5 @@
-/* density, herding and cal against naive double-precision references written from the papers' formulas, judged as
- * STRATEGIES.md says; herding's greedy choice against brute force over the MMD; and guards against what other
+/* density, herding, cal and discriminative against naive double-precision references written from the papers' formulas,
+ * judged as STRATEGIES.md says; herding's greedy choice against brute force over the MMD; and guards against what other
  * implementations got wrong: a density that prefers outliers, contrastive neighbours searched among all rows, the point
  * itself included. */
 #include "strategy_fixture.h"
@@ -330,6 +330,272 @@ static void cal_ties(void **state) {
   forget(&a);
 }
 
+/* ---- discriminative ---- */
+
+enum { MOST_ROWS = MOST_N + MOST_L, MOST_W = MOST_D + 1 };
+
+/* a x = b by elimination with pivots; a: n x n, destroyed; b: n, becomes x. */
+static void eliminate(double a[MOST_W][MOST_W], double *b, size_t n) {
+  for (size_t c = 0; c < n; c++) {
+    size_t pivot = c;
+    for (size_t r = c + 1; r < n; r++)
+      if (fabs(a[r][c]) > fabs(a[pivot][c])) pivot = r;
+    for (size_t j = 0; j < n; j++) {
+      double swap = a[c][j];
+      a[c][j] = a[pivot][j];
+      a[pivot][j] = swap;
+    }
+    double swap = b[c];
+    b[c] = b[pivot];
+    b[pivot] = swap;
+    for (size_t r = c + 1; r < n; r++) {
+      double factor = a[r][c] / a[c][c];
+      if (factor == 0.0) continue;
+      for (size_t j = c; j < n; j++) a[r][j] -= factor * a[c][j];
+      b[r] -= factor * b[c];
+    }
+  }
+  for (size_t c = n; c-- > 0;) {
+    for (size_t j = c + 1; j < n; j++) b[c] -= a[c][j] * b[j];
+    b[c] /= a[c][c];
+  }
+}
+
+/* |w|^2 / 2 + sum of -ln p(side): damped Newton on [w, b] from zero. x: n x d; f: n, the scores at the minimum. */
+static void logistic(const double *x, const bool *unlabelled, size_t n, size_t d, double *f) {
+  static double hessian[MOST_W][MOST_W];
+  double w[MOST_W] = {0}, loss = INFINITY;
+  for (unsigned round = 0; round < 300; round++) {
+    double step[MOST_W] = {0}, size = 0.0;
+    memset(hessian, 0, sizeof hessian);
+    for (size_t c = 0; c < d; c++) hessian[c][c] = 1.0;
+    for (size_t c = 0; c < d; c++) step[c] = -w[c];
+    hessian[d][d] = 1e-13;
+    for (size_t i = 0; i < n; i++) {
+      f[i] = w[d];
+      for (size_t c = 0; c < d; c++) f[i] += w[c] * x[i * d + c];
+      double p = 1.0 / (1.0 + exp(-f[i])), s = p * (1.0 / (1.0 + exp(f[i])));
+      double error = unlabelled[i] ? -1.0 / (1.0 + exp(f[i])) : p;
+      for (size_t c = 0; c <= d; c++) {
+        double xc = c == d ? 1.0 : x[i * d + c];
+        step[c] -= error * xc;
+        for (size_t e = 0; e <= d; e++) hessian[c][e] += s * xc * (e == d ? 1.0 : x[i * d + e]);
+      }
+    }
+    eliminate(hessian, step, d + 1);
+    double rate = 1.0, reached = INFINITY;
+    for (; rate > 1e-6; rate /= 2.0) {
+      reached = 0.0;
+      for (size_t c = 0; c < d; c++) reached += 0.5 * pow(w[c] + rate * step[c], 2.0);
+      for (size_t i = 0; i < n; i++) {
+        double g = w[d] + rate * step[d];
+        for (size_t c = 0; c < d; c++) g += (w[c] + rate * step[c]) * x[i * d + c];
+        if (!unlabelled[i]) g = -g;
+        reached += g > 0.0 ? log1p(exp(-g)) : log1p(exp(g)) - g;
+      }
+      if (reached <= loss + 1e-12 * fabs(reached)) break;
+    }
+    loss = reached;
+    for (size_t c = 0; c <= d; c++) {
+      w[c] += rate * step[c];
+      size = fmax(size, fabs(step[c]));
+    }
+    if (size < 1e-12) break;
+  }
+  for (size_t i = 0; i < n; i++) {
+    f[i] = w[d];
+    for (size_t c = 0; c < d; c++) f[i] += w[c] * x[i * d + c];
+  }
+}
+
+static void discriminative(void **state) {
+  (void)state;
+  static double x[MOST_ROWS * MOST_D];
+  for (unsigned which = 0; which < INPUTS; which++) {
+    static input in;
+    make_input(&in, which, which % 2 == 1);
+    if (in.m == 0) continue;
+    bool sparse = which % 2 == 1; /* the features stand in for a sparse h */
+    size_t d = sparse ? in.fd : in.d, n = in.n + in.m;
+    for (size_t i = 0; i < n; i++)
+      for (size_t c = 0; c < d; c++) {
+        const float *pool = sparse ? in.f : in.h, *labelled = sparse ? in.fl : in.hl;
+        x[i * d + c] = (double)(i < in.n ? pool[i * d + c] : labelled[(i - in.n) * d + c]);
+      }
+    answer a;
+    assert_int_equal(ask(find("discriminative"), &in.query, "{}", &a), AL_OK);
+    assert_int_equal(a.picks.note != NULL, sparse);
+    bool unlabelled[MOST_ROWS], taken[MOST_N] = {false};
+    double f[MOST_ROWS], u[MOST_N];
+    for (size_t i = 0; i < n; i++) unlabelled[i] = i < in.n;
+    size_t at = 0;
+    for (size_t sub = 1; sub <= 10; sub++) {
+      size_t end = a.picks.count * sub / 10;
+      if (end == at) continue;
+      logistic(x, unlabelled, n, d, f);
+      for (size_t i = 0; i < in.n; i++) u[i] = 1.0 / (1.0 + exp(-f[i]));
+      for (; at < end; at++) {
+        judge("discriminative", which, in.n, u, taken, a.pos[at]);
+        assert_float_equal(a.scores[at], u[a.pos[at]], 1e-6);
+        taken[a.pos[at]] = true;
+        unlabelled[a.pos[at]] = false;
+      }
+    }
+    forget(&a);
+  }
+}
+
+/* The perceptron as written in the paper and the authors' models.py, in loops; draws in the documented order. */
+enum { LAYERS = 4, MOST_WIDTH = 256 };
+
+typedef struct {
+  size_t width[LAYERS + 1];
+  double w[LAYERS][MOST_WIDTH][MOST_WIDTH], b[LAYERS][MOST_WIDTH];
+} weights;
+
+static void activate(const weights *net, double z[LAYERS + 1][MOST_WIDTH]) {
+  for (size_t l = 0; l < LAYERS; l++)
+    for (size_t o = 0; o < net->width[l + 1]; o++) {
+      double sum = net->b[l][o];
+      for (size_t i = 0; i < net->width[l]; i++) sum += net->w[l][i][o] * z[l][i];
+      z[l + 1][o] = l + 1 < LAYERS ? fmax(0.0, sum) : sum;
+    }
+}
+
+static double adam(double *value, double *mean, double *square, double g, double learning_rate, double t) {
+  *mean = 0.9 * *mean + 0.1 * g;
+  *square = 0.999 * *square + 0.001 * g * g;
+  *value -= learning_rate * sqrt(1.0 - pow(0.999, t)) / (1.0 - pow(0.9, t)) * *mean / (sqrt(*square) + 1e-7);
+  return *value;
+}
+
+static void perceptron(const input *in, const bool *picked, al_rng rng, size_t epochs, double learning_rate,
+                       double *score) {
+  static weights net, mean, square, gradient;
+  static double z[LAYERS + 1][MOST_WIDTH], fault[LAYERS + 1][MOST_WIDTH];
+  const float *rows[MOST_ROWS];
+  bool unlabelled[MOST_ROWS];
+  int32_t left[MOST_N], order[MOST_ROWS];
+  size_t n = 0, d = in->d, open = 0, labelled = in->m;
+  for (size_t j = 0; j < in->m; j++) rows[n++] = in->hl + j * d;
+  for (size_t i = 0; i < in->n; i++) {
+    if (picked[i])
+      rows[n++] = in->h + i * d;
+    else
+      left[open++] = (int32_t)i;
+  }
+  labelled = n;
+  size_t drawn = open < 10 * labelled ? open : 10 * labelled;
+  al_rng_sample(&rng, left, open, drawn);
+  for (size_t i = 0; i < drawn; i++) rows[n++] = in->h + (size_t)left[i] * d;
+  for (size_t i = 0; i < n; i++) {
+    unlabelled[i] = i >= labelled;
+    order[i] = (int32_t)i;
+  }
+  memset(&net, 0, sizeof net);
+  memset(&mean, 0, sizeof mean);
+  memset(&square, 0, sizeof square);
+  for (size_t l = 0; l <= LAYERS; l++) net.width[l] = l == 0 ? d : l == LAYERS ? 2 : d < 30 ? 20 : 256;
+  for (size_t l = 0; l < LAYERS; l++)
+    for (size_t i = 0; i < net.width[l]; i++)
+      for (size_t o = 0; o < net.width[l + 1]; o++)
+        net.w[l][i][o] = sqrt(6.0 / (double)(net.width[l] + net.width[l + 1])) * (2.0 * al_rng_uniform(&rng) - 1.0);
+  double t = 0.0;
+  for (size_t epoch = 0; epoch < epochs; epoch++) {
+    double right = 0.0;
+    al_rng_shuffle(&rng, order, n);
+    for (size_t first = 0; first < n; first += 128) {
+      size_t last = first + 128 < n ? first + 128 : n;
+      memset(&gradient, 0, sizeof gradient);
+      for (size_t e = first; e < last; e++) {
+        for (size_t c = 0; c < d; c++) z[0][c] = (double)rows[order[e]][c];
+        activate(&net, z);
+        double of_labelled = exp(z[LAYERS][0]), of_pool = exp(z[LAYERS][1]), total = of_labelled + of_pool;
+        bool wanted = unlabelled[order[e]];
+        right += wanted == (of_pool > of_labelled);
+        fault[LAYERS][0] = (of_labelled / total - (wanted ? 0.0 : 1.0)) / (double)(last - first);
+        fault[LAYERS][1] = (of_pool / total - (wanted ? 1.0 : 0.0)) / (double)(last - first);
+        for (size_t l = LAYERS; l-- > 0;)
+          for (size_t i = 0; i < net.width[l]; i++) {
+            fault[l][i] = 0.0;
+            for (size_t o = 0; o < net.width[l + 1]; o++) {
+              gradient.w[l][i][o] += z[l][i] * fault[l + 1][o];
+              if (i == 0) gradient.b[l][o] += fault[l + 1][o];
+              if (z[l][i] > 0.0) fault[l][i] += net.w[l][i][o] * fault[l + 1][o];
+            }
+          }
+      }
+      t += 1.0;
+      for (size_t l = 0; l < LAYERS; l++)
+        for (size_t o = 0; o < net.width[l + 1]; o++) {
+          adam(&net.b[l][o], &mean.b[l][o], &square.b[l][o], gradient.b[l][o], learning_rate, t);
+          for (size_t i = 0; i < net.width[l]; i++)
+            adam(&net.w[l][i][o], &mean.w[l][i][o], &square.w[l][i][o], gradient.w[l][i][o], learning_rate, t);
+        }
+    }
+    if (right / (double)n > 0.98) break;
+  }
+  for (size_t i = 0; i < in->n; i++) {
+    for (size_t c = 0; c < d; c++) z[0][c] = (double)in->h[i * d + c];
+    activate(&net, z);
+    score[i] = 1.0 / (1.0 + exp(z[LAYERS][0] - z[LAYERS][1]));
+  }
+}
+
+static void discriminative_perceptron(void **state) {
+  (void)state;
+  for (unsigned which = 3; which < 48; which += 4) { /* continuous rows; 15 and 35 have 80 columns */
+    static input in;
+    make_input(&in, which, false);
+    if (in.m == 0) continue;
+    if (in.d == MOST_D) in.query.batch = 2;
+    answer a;
+    bool taken[MOST_N] = {false};
+    double u[MOST_N];
+    assert_int_equal(
+        ask(find("discriminative"), &in.query, "{\"head\": \"mlp\", \"epochs\": 4, \"learning_rate\": 0.01}", &a),
+        AL_OK);
+    for (size_t sub = 1, at = 0; sub <= 10; sub++) {
+      size_t end = a.picks.count * sub / 10;
+      if (end == at) continue;
+      perceptron(&in, taken, al_rng_child(&in.query.rng, sub), 4, 0.01, u);
+      for (; at < end; at++) {
+        judge("discriminative, mlp", which, in.n, u, taken, a.pos[at]);
+        assert_float_equal(a.scores[at], u[a.pos[at]], 1e-6);
+        taken[a.pos[at]] = true;
+      }
+    }
+    forget(&a);
+  }
+}
+
+/* Both heads go first to where U is and L is not; and a fresh fit between sub-batches: what was just picked makes its
+ * neighbours look labelled, so the two far groups are both visited. */
+static void discriminative_goes_where_labels_are_missing(void **state) {
+  (void)state;
+  enum { N = 60, M = 12 };
+  static float h[N * 2], hl[M * 2];
+  int32_t labels[M] = {0};
+  al_rng rng = al_rng_open(&(al_stream_key){.seed = 3, .purpose = "test", .dataset = "sides"});
+  for (size_t i = 0; i < N; i++) { /* thirds: among L, far to the right, far up */
+    h[2 * i] = (float)(0.2 * al_rng_normal(&rng) + (i % 3 == 1 ? 4.0 : 0.0));
+    h[2 * i + 1] = (float)(0.2 * al_rng_normal(&rng) + (i % 3 == 2 ? 4.0 : 0.0));
+  }
+  for (size_t i = 0; i < (size_t)M * 2; i++) hl[i] = (float)(0.2 * al_rng_normal(&rng));
+  al_query query = {.pool = N, .labelled = M, .classes = 2, .batch = 10, .labels = labels, .rng = rng};
+  query.h_pool = al_view_dense(h, N, 2);
+  query.h_labelled = al_view_dense(hl, M, 2);
+  static const char *const options[] = {"{}", "{\"head\": \"mlp\", \"learning_rate\": 0.01, \"epochs\": 60}"};
+  for (size_t head = 0; head < 2; head++) {
+    answer a;
+    size_t group[3] = {0};
+    assert_int_equal(ask(find("discriminative"), &query, options[head], &a), AL_OK);
+    for (size_t i = 0; i < a.picks.count; i++) group[a.pos[i] % 3]++;
+    assert_true(group[0] <= head && group[1] > 2 && group[2] > 2); /* the perceptron bends round an item of L's group */
+    forget(&a);
+  }
+}
+
 /* ---- another order of the pool ---- */
 
 static void reverse(const input *x, input *y) {
@@ -349,7 +615,7 @@ static void reverse(const input *x, input *y) {
 
 static void order_does_not_matter(void **state) {
   (void)state;
-  static const char *const names[] = {"density", "herding", "cal"};
+  static const char *const names[] = {"density", "herding", "cal", "discriminative"};
   unsigned compared = 0;
   for (unsigned which = 3; which < INPUTS; which += 4) { /* kind 3: continuous values */
     static input x, y;
@@ -357,6 +623,8 @@ static void order_does_not_matter(void **state) {
     if (x.m == 0 || x.d < 4 || x.c < 2 || x.k == x.n) continue;
     random_rows(&x.query.rng, x.f, x.n, x.fd, 0, 0.0); /* no two alike but the first two: */
     for (size_t c = 0; x.n > 1 && c < x.fd; c++) x.f[x.fd + c] += 1.0F;
+    random_rows(&x.query.rng, x.h, x.n, x.d, 0, 0.0);
+    for (size_t c = 0; x.n > 1 && c < x.d; c++) x.h[x.d + c] += 1.0F;
     reverse(&x, &y);
     for (size_t s = 0; s < sizeof names / sizeof *names; s++) {
       answer a, b;
@@ -385,6 +653,9 @@ int main(void) {
       cmocka_unit_test(cal),
       cmocka_unit_test(cal_looks_at_labelled_items_alone),
       cmocka_unit_test(cal_ties),
+      cmocka_unit_test(discriminative),
+      cmocka_unit_test(discriminative_perceptron),
+      cmocka_unit_test(discriminative_goes_where_labels_are_missing),
       cmocka_unit_test(order_does_not_matter),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
