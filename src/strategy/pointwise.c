@@ -173,7 +173,7 @@ const al_strategy al_strategy_least_confidence = {
     .select = select_least_confidence,
 };
 
-static void margin(const al_query *query, double *out) {
+void al_margin_utility(const al_query *query, double *out) {
   for (size_t i = 0; i < query->pool; i++) {
     const float *p = query->probs + i * query->classes;
     float first = p[0], second = 0.0F; /* with one class the second is 0 */
@@ -191,7 +191,7 @@ static void margin(const al_query *query, double *out) {
 
 static al_status select_margin(const al_query *query, const json_t *params, al_picks *picks) {
   (void)params;
-  return pick_by(query, picks, margin);
+  return pick_by(query, picks, al_margin_utility);
 }
 
 const al_strategy al_strategy_margin = {

@@ -3,6 +3,7 @@
  * fast version found (strategy/kmeans.h), as STRATEGIES.md says. */
 #include "strategy_fixture.h"
 
+#include "strategy/hac.h"
 #include "strategy/kmeans.h"
 
 enum { MOST_ROWS = 400, MOST_COLS = 80, MOST_K = 60 };
@@ -309,11 +310,436 @@ static void k_means(void **state) {
     }
 }
 
+/* ---- U and L together ---- */
+
+/* Rows of both in the order of the starting pool; pos >= 0, or -1 - i of L. */
+typedef struct {
+  size_t n, d;
+  int32_t source[MOST_N + MOST_L];
+  float x[(MOST_N + MOST_L) * MOST_D];
+  int64_t begin[MOST_N + MOST_L + 1];
+  int32_t index[(MOST_N + MOST_L) * MOST_D];
+  float value[(MOST_N + MOST_L) * MOST_D];
+  al_view view;
+} together;
+
+static void join(together *t, const input *x, bool embedding, bool csr) {
+  t->n = x->n + x->m;
+  t->d = embedding ? x->d : x->fd;
+  for (size_t i = 0; i < x->n; i++) t->source[x->all_pool[i]] = (int32_t)i;
+  for (size_t j = 0; j < x->m; j++) t->source[x->all_labelled[j]] = -1 - (int32_t)j;
+  for (size_t i = 0; i < t->n; i++) {
+    const float *pool = embedding ? x->h : x->f, *labelled = embedding ? x->hl : x->fl;
+    const float *row =
+        t->source[i] >= 0 ? pool + (size_t)t->source[i] * t->d : labelled + (size_t)(-1 - t->source[i]) * t->d;
+    memcpy(t->x + i * t->d, row, t->d * sizeof *row);
+  }
+  to_csr(t->x, t->n, t->d, t->begin, t->index, t->value);
+  t->view = csr ? al_view_csr(t->begin, t->index, t->value, t->n, t->d) : al_view_dense(t->x, t->n, t->d);
+}
+
+/* ---- typiclust ---- */
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Mean distance to the nearest of the s members that are left: -1 for a single one. */
+static double mean_to_nearest(const together *t, const bool *left, size_t i) {
+  double gaps[MOST_N + MOST_L], sum = 0.0;
+  size_t others = 0;
+  for (size_t j = 0; j < t->n; j++)
+    if (left[j] && j != i) gaps[others++] = distance(t->x + i * t->d, t->x + j * t->d, t->d);
+  if (others == 0) return -1.0;
+  size_t s = others + 1, k = s / 2 > 20 ? 20 : s / 2 < 1 ? 1 : s / 2;
+  qsort(gaps, others, sizeof *gaps, by_value);
+  for (size_t j = 0; j < k; j++) sum += gaps[j] / (double)k;
+  return fmax(sum, 1e-12);
+}
+
+static void typiclust(void **state) {
+  (void)state;
+  for (unsigned which = 0; which < 2 * INPUTS; which++) {
+    static input x;
+    static together t;
+    bool embedding = which >= INPUTS, csr = which % 2 == 1;
+    make_input(&x, which % INPUTS, csr);
+    join(&t, &x, embedding, csr && embedding);
+    answer a;
+    al_kmeans *m = NULL;
+    al_rng rng = x.query.rng;
+    assert_int_equal(ask(find("typiclust"), &x.query, embedding ? "{\"space\": \"embedding\"}" : "{}", &a), AL_OK);
+    size_t wanted = x.m + (x.k < x.n ? x.k : x.n);
+    assert_int_equal(al_kmeans_make(&m, &t.view, NULL, wanted < 500 ? wanted : 500, &rng), AL_OK);
+    size_t order[MOST_N + MOST_L], labels[MOST_N + MOST_L] = {0}, large = 0, at = 0;
+    bool taken[MOST_N + MOST_L] = {false};
+    for (size_t i = 0; i < t.n; i++) {
+      taken[i] = t.source[i] < 0;
+      labels[m->cluster_of[i]] += taken[i];
+    }
+    for (size_t j = 0; j < m->clusters; j++) large += m->size[j] > 5;
+    for (size_t j = 0; j < m->clusters; j++) order[j] = j;
+    for (size_t i = 0; i < m->clusters;
+         i++) /* fewest labels, then largest, then lowest row; small ones after all others */
+      for (size_t j = 0; j + 1 < m->clusters; j++) {
+        size_t p = order[j], q = order[j + 1];
+        bool p_small = large != 0 && m->size[p] <= 5, q_small = large != 0 && m->size[q] <= 5;
+        bool swap = p_small != q_small         ? p_small
+                    : labels[p] != labels[q]   ? labels[p] > labels[q]
+                    : m->size[p] != m->size[q] ? m->size[p] < m->size[q]
+                                               : m->lowest[p] > m->lowest[q];
+        if (swap) {
+          order[j] = q;
+          order[j + 1] = p;
+        }
+      }
+    if (large == 0) large = m->clusters;
+    for (size_t n = 0; n < a.picks.count; n++) {
+      bool left[MOST_N + MOST_L], gone[MOST_N + MOST_L];
+      double u[MOST_N + MOST_L];
+      size_t row = 0, first = 0, last = large, members = 0;
+      bool any = false; /* anything left in the large clusters */
+      for (size_t i = 0; i < t.n; i++)
+        for (size_t g = 0; g < large; g++) any |= !taken[i] && (size_t)m->cluster_of[i] == order[g];
+      if (!any) {
+        first = large;
+        last = m->clusters;
+        if (at < large) at = large;
+      }
+      for (;; at++) { /* the next cluster that has something left */
+        if (at < first || at >= last) at = first;
+        members = 0;
+        for (size_t i = 0; i < t.n; i++) members += left[i] = !taken[i] && (size_t)m->cluster_of[i] == order[at];
+        if (members != 0) break;
+      }
+      at++;
+      for (size_t i = 0; i < t.n; i++) {
+        gone[i] = !left[i];
+        u[i] = left[i] ? -mean_to_nearest(&t, left, i) : 0.0;
+      }
+      while (t.source[row] != a.pos[n]) row++;
+      assert_true(left[row]);
+      judge("typiclust", which, t.n, u, gone, (int32_t)row);
+      if (members == 1)
+        assert_float_equal(a.scores[n], 0.0, 0.0);
+      else
+        assert_float_equal(a.scores[n], -1.0 / u[row], -1e-5 / u[row]);
+      taken[row] = true;
+    }
+    al_kmeans_free(m);
+    forget(&a);
+  }
+}
+
+/* Clusters larger than a block of products, dense places off the centre, duplicates; and no item twice. */
+static void typiclust_of_many(void **state) {
+  (void)state;
+  enum { N = 1500, D = 5 };
+  static float x[N * D];
+  static double means[N];
+  static int32_t place[N], pos[N];
+  al_rng rng = al_rng_open(&(al_stream_key){.seed = 2, .purpose = "test", .dataset = "typical"});
+  for (size_t i = 0; i < N; i++) {
+    place[i] = (int32_t)i;
+    double spread = i % 5 == 0 ? 1e-4 : 1.0; /* a fifth of it in clumps of almost duplicates */
+    for (size_t j = 0; j < D; j++)
+      x[i * D + j] = (float)(30.0 * (double)(i % 15 == 0 && j == 1) + spread * al_rng_normal(&rng));
+  }
+  al_query query = {.pool = N,
+                    .classes = 2,
+                    .batch = 1,
+                    .f_pool = al_view_dense(x, N, D),
+                    .f_all = al_view_dense(x, N, D),
+                    .all_pool = place,
+                    .rng = rng};
+  answer a;
+  assert_int_equal(ask(find("typiclust"), &query, "{}", &a), AL_OK); /* one cluster: all of it */
+  double best = INFINITY;
+  for (size_t i = 0; i < N; i++) {
+    double gaps[N];
+    for (size_t j = 0; j < N; j++) gaps[j] = j == i ? INFINITY : distance(x + i * D, x + j * D, D);
+    qsort(gaps, N, sizeof *gaps, by_value);
+    means[i] = 0.0;
+    for (size_t j = 0; j < 20; j++) means[i] += gaps[j] / 20.0;
+    best = fmin(best, means[i]);
+  }
+  assert_true(means[a.pos[0]] <= best * (1.0 + 1e-9));
+  assert_float_equal(a.scores[0] * best, 1.0, 1e-6);
+  forget(&a);
+  static double scores[N];
+  al_picks picks = {.pos = pos, .scores = scores};
+  json_t *params = json_pack("{s:s}", "space", "features");
+  query.batch = 700;
+  assert_int_equal(al_strategy_select(find("typiclust"), &query, params, &picks), AL_OK);
+  bool seen[N] = {false};
+  for (size_t i = 0; i < picks.count; i++) {
+    assert_false(seen[pos[i]]);
+    seen[pos[i]] = true;
+  }
+  json_decref(params);
+}
+
+/* ---- average linkage ---- */
+
+/* UPGMA by its definition: the two clusters with the least mean distance between their items, O(N^3) and more. */
+static void naive_linkage(const float *x, size_t n, size_t d, size_t clusters, int32_t *of, double *heights) {
+  for (size_t i = 0; i < n; i++) of[i] = (int32_t)i;
+  for (size_t left = n; left > 1; left--) {
+    double least = INFINITY;
+    int32_t a = 0, b = 0;
+    static double sum[100][100], count[100];
+    memset(sum, 0, sizeof sum);
+    memset(count, 0, sizeof count);
+    for (size_t i = 0; i < n; i++) count[of[i]] += 1.0;
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = 0; j < n; j++) sum[of[i]][of[j]] += distance(x + i * d, x + j * d, d);
+    for (int32_t i = 0; i < (int32_t)n; i++)
+      for (int32_t j = 0; j < i; j++)
+        if (count[i] > 0.0 && count[j] > 0.0 && sum[i][j] / count[i] / count[j] < least) {
+          least = sum[i][j] / count[i] / count[j];
+          a = i;
+          b = j;
+        }
+    heights[n - left] = least;
+    if (left <= clusters) continue; /* heights go on, the clusters stand */
+    for (size_t i = 0; i < n; i++)
+      if (of[i] == a) of[i] = b;
+  }
+}
+
+static void average_linkage(void **state) {
+  (void)state;
+  static const unsigned kinds[] = {0, 1, 5, 7};
+  for (unsigned which = 0; which < 60; which++) {
+    static cloud c;
+    static float distances[100 * 99 / 2];
+    al_merge merges[100];
+    double heights[100];
+    int32_t of[MOST_ROWS], fast[MOST_ROWS];
+    al_rng rng = al_rng_open(&(al_stream_key){.seed = 9, .purpose = "test", .dataset = "linkage", .index = which});
+    make_cloud(&c, kinds[which % 4] + 8 * which, &rng);
+    size_t n = c.n < 90 ? c.n : which % 10 == 9 ? 9 : 90;
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = 0; j < i; j++)
+        distances[i * (i - 1) / 2 + j] = (float)distance(c.x + i * c.d, c.x + j * c.d, c.d);
+    assert_int_equal(al_average_linkage(distances, n, merges), AL_OK);
+    naive_linkage(c.x, n, c.d, 1, of, heights);
+    for (size_t i = 0; i + 1 < n; i++) assert_float_equal((double)merges[i].height, heights[i], 2e-6 * heights[i]);
+    /* cut: the fewest merges that leave a mean size of 10 */
+    al_view view = c.view;
+    view.rows = n;
+    naive_linkage(c.x, n, c.d, n < 10 ? 1 : n / 10, of, heights);
+    assert_int_equal(al_hac_clusters(&view, 1000, 10, &rng, fast), AL_OK);
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = 0; j < i; j++) assert_int_equal(of[i] == of[j], fast[i] == fast[j]);
+    for (size_t i = 0, most = 0; i < n; i++) { /* numbered by their lowest rows */
+      assert_true((size_t)fast[i] <= most);
+      if ((size_t)fast[i] == most) most++;
+    }
+    /* a sample is clustered, the rest joins its nearest */
+    if (n < 40) continue;
+    int32_t order[100], sampled[100];
+    static float part[100 * MOST_COLS];
+    al_rng draws = al_rng_child(&rng, 3), again = draws;
+    for (size_t i = 0; i < n; i++) order[i] = (int32_t)i;
+    al_rng_sample(&again, order, n, 30);
+    bool in[100] = {false};
+    for (size_t i = 0; i < 30; i++) in[order[i]] = true;
+    for (size_t i = 0, m = 0; i < n; i++)
+      if (in[i]) {
+        memcpy(part + m * c.d, c.x + i * c.d, c.d * sizeof *part);
+        sampled[m++] = (int32_t)i;
+      }
+    naive_linkage(part, 30, c.d, 3, of, heights);
+    assert_int_equal(al_hac_clusters(&view, 30, 10, &draws, fast), AL_OK);
+    for (size_t i = 0; i < n; i++) {
+      size_t best = 0;
+      for (size_t j = 1; j < 30; j++)
+        if (distance(c.x + i * c.d, part + j * c.d, c.d) < distance(c.x + i * c.d, part + best * c.d, c.d)) best = j;
+      for (size_t j = 0; j < 30; j++) assert_int_equal(of[j] == of[best], fast[i] == fast[sampled[j]]);
+    }
+  }
+}
+
+/* Equal heights all belong to the cut: two crowds of twelve duplicates. */
+static void linkage_of_ties(void **state) {
+  (void)state;
+  float x[24];
+  int32_t of[24];
+  al_rng rng = al_rng_open(&(al_stream_key){.seed = 9, .purpose = "test", .dataset = "ties"});
+  for (size_t i = 0; i < 24; i++) x[i] = (float)(i / 12) * 5.0F;
+  al_view view = al_view_dense(x, 24, 1);
+  assert_int_equal(al_hac_clusters(&view, 100, 2, &rng, of), AL_OK); /* 12 merges would do, 22 have that height */
+  for (size_t i = 0; i < 24; i++) assert_int_equal(of[i], i / 12);
+  assert_int_equal(al_hac_clusters(&view, 100, 13, &rng, of), AL_OK);
+  for (size_t i = 0; i < 24; i++) assert_int_equal(of[i], 0);
+}
+
+/* ---- cluster-margin, margin-clustered ---- */
+
+static double margin_utility(const input *x, size_t i) {
+  const float *p = x->probs + i * x->c;
+  size_t first = argmax(p, x->c);
+  double second = 0.0;
+  for (size_t c = 0; c < x->c; c++)
+    if (c != first) second = fmax(second, (double)p[c]);
+  return fmax(0.0, 1.0 - ((double)p[first] - second));
+}
+
+/* The `count` lowest margins, ties to the lower position. */
+static void lowest_margins(const input *x, size_t count, bool *in) {
+  memset(in, 0, MOST_N * sizeof *in);
+  for (size_t n = 0; n < count; n++) {
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < x->n; i++)
+      if (!in[i] && (best == SIZE_MAX || margin_utility(x, i) > margin_utility(x, best))) best = i;
+    in[best] = true;
+  }
+}
+
+static void cluster_margin(void **state) {
+  (void)state;
+  for (unsigned which = 0; which < 2 * INPUTS; which++) {
+    static input x;
+    static together t;
+    bool embedding = which >= INPUTS, in[MOST_N];
+    int32_t of[MOST_N + MOST_L], cluster[MOST_N];
+    make_input(&x, which % INPUTS, which % 2 == 1);
+    join(&t, &x, embedding, embedding && which % 2 == 1);
+    answer a;
+    const char *options = embedding ? "{\"space\": \"embedding\", \"items\": 25}" : "{\"m\": 2, \"items\": 40}";
+    assert_int_equal(ask(find("cluster-margin"), &x.query, options, &a), AL_OK);
+    al_rng rng = embedding ? al_rng_child(&x.query.rng, 1) : x.query.cell_rng, draws = x.query.rng;
+    assert_int_equal(al_hac_clusters(&t.view, embedding ? 25 : 40, 10, &rng, of), AL_OK);
+    for (size_t i = 0; i < t.n; i++)
+      if (t.source[i] >= 0) cluster[t.source[i]] = of[i];
+    double wanted = ceil((embedding ? 1.25 : 2.0) * (double)a.picks.count);
+    lowest_margins(&x, wanted < (double)x.n ? (size_t)wanted : x.n, in);
+    /* clusters in the order of their size among these, smallest first, then lowest position */
+    size_t size[MOST_N + MOST_L] = {0}, lowest[MOST_N + MOST_L], order[MOST_N + MOST_L], clusters = 0, at = 0;
+    for (size_t i = x.n; i-- > 0;)
+      if (in[i]) {
+        size[cluster[i]]++;
+        lowest[cluster[i]] = i;
+      }
+    for (size_t j = 0; j < t.n; j++)
+      if (size[j] != 0) order[clusters++] = j;
+    for (size_t i = 0; i < clusters; i++)
+      for (size_t j = 0; j + 1 < clusters; j++) {
+        size_t p = order[j], q = order[j + 1];
+        if (size[p] > size[q] || (size[p] == size[q] && lowest[p] > lowest[q])) {
+          order[j] = q;
+          order[j + 1] = p;
+        }
+      }
+    for (size_t n = 0; n < a.picks.count; n++, at++) {
+      size_t members = 0, pick = 0;
+      for (;; at++) {
+        members = 0;
+        for (size_t i = 0; i < x.n; i++) members += in[i] && (size_t)cluster[i] == order[at % clusters];
+        if (members != 0) break;
+      }
+      size_t skip = (size_t)al_rng_below(&draws, members);
+      while (!in[pick] || (size_t)cluster[pick] != order[at % clusters] || skip-- != 0) pick++;
+      assert_int_equal(a.pos[n], pick);
+      assert_float_equal(a.scores[n], margin_utility(&x, pick), 1e-9);
+      in[pick] = false;
+    }
+    forget(&a);
+  }
+}
+
+/* What is made once a cell is what a round makes for itself, and the clusters stay when items leave U for L. */
+static void prepared_once(void **state) {
+  (void)state;
+  const al_strategy *s = find("cluster-margin");
+  for (unsigned which = 1; which < 40; which++) {
+    static input x, y;
+    make_input(&x, which, false);
+    json_t *params = NULL;
+    void *prepared = NULL;
+    answer a, b;
+    assert_int_equal(al_params_resolve(&params, s->params, NULL, s->name), AL_OK);
+    assert_int_equal(ask(s, &x.query, "{}", &a), AL_OK);
+    assert_int_equal(s->prepare(&prepared, &x.query, params), AL_OK);
+    assert_non_null(prepared);
+    x.query.prepared = prepared;
+    assert_int_equal(ask(s, &x.query, "{}", &b), AL_OK);
+    assert_memory_equal(a.pos, b.pos, a.picks.count * sizeof *a.pos);
+    forget(&a);
+    forget(&b);
+    /* the next round: the first item of U is labelled */
+    if (x.n > 2) {
+      memcpy(&y, &x, sizeof x);
+      y.query.pool--;
+      y.query.all_pool = x.all_pool + 1;
+      y.query.probs = x.probs + x.c;
+      y.query.f_pool = al_view_dense(x.f + x.fd, x.n - 1, x.fd);
+      void *again = NULL;
+      assert_int_equal(s->prepare(&again, &y.query, params), AL_OK);
+      assert_memory_equal(prepared, again, (x.n + x.m) * sizeof(int32_t));
+      s->forget(again);
+      assert_int_equal(ask(s, &y.query, "{}", &a), AL_OK);
+      forget(&a);
+    }
+    s->forget(prepared);
+    json_decref(params);
+  }
+}
+
+static void margin_clustered(void **state) {
+  (void)state;
+  for (unsigned which = 0; which < INPUTS; which++) {
+    static input x;
+    bool csr = which % 2 == 1, in[MOST_N], taken[MOST_N] = {false};
+    make_input(&x, which, csr);
+    answer a;
+    int32_t rows[MOST_N];
+    double weights[MOST_N], heaviest = 0.0;
+    size_t kept = 0, d = csr ? x.fd : x.d; /* sparse: f stands in */
+    static float part[MOST_N * MOST_D];
+    unsigned factor = which % 3 == 0 ? 10 : 2;
+    assert_int_equal(ask(find("margin-clustered"), &x.query, factor == 10 ? "{}" : "{\"prefilter\": 2}", &a), AL_OK);
+    assert_int_equal(csr, a.picks.note != NULL);
+    size_t k = a.picks.count;
+    lowest_margins(&x, factor * k < x.n ? factor * k : x.n, in);
+    for (size_t i = 0; i < x.n; i++)
+      if (in[i]) {
+        memcpy(part + kept * d, (csr ? x.f : x.h) + i * d, d * sizeof *part);
+        weights[kept] = margin_utility(&x, i);
+        heaviest = fmax(heaviest, weights[kept]);
+        rows[kept++] = (int32_t)i;
+      }
+    al_view view = al_view_dense(part, kept, d);
+    al_kmeans *m = NULL;
+    al_rng rng = x.query.rng;
+    assert_int_equal(al_kmeans_make(&m, &view, heaviest > 0.0 ? weights : NULL, k, &rng), AL_OK);
+    for (size_t n = 0; n < k; n++) {
+      double u[MOST_N];
+      size_t at = 0;
+      for (size_t i = 0; i < kept; i++) {
+        double gap = sqrt(squared_gap(m->centres + (size_t)m->cluster_of[i] * d, part + i * d, d));
+        u[i] = n < m->clusters ? (m->cluster_of[i] == (int32_t)n ? -gap : -1e6) : gap;
+      }
+      while (rows[at] != a.pos[n]) assert_true(++at < kept);
+      judge("margin-clustered", which, kept, u, taken, (int32_t)at);
+      assert_float_equal(a.scores[n], -fabs(u[at]), 1e-6 * (1.0 + fabs(u[at])));
+      taken[at] = true;
+    }
+    al_kmeans_free(m);
+    forget(&a);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(kmeans_plus_plus), cmocka_unit_test(lloyd),
-      cmocka_unit_test(converged),        cmocka_unit_test(fewer_distinct_rows_than_clusters),
-      cmocka_unit_test(k_means),
+      cmocka_unit_test(kmeans_plus_plus),  cmocka_unit_test(lloyd),
+      cmocka_unit_test(converged),         cmocka_unit_test(fewer_distinct_rows_than_clusters),
+      cmocka_unit_test(k_means),           cmocka_unit_test(typiclust),
+      cmocka_unit_test(typiclust_of_many), cmocka_unit_test(average_linkage),
+      cmocka_unit_test(linkage_of_ties),   cmocka_unit_test(cluster_margin),
+      cmocka_unit_test(prepared_once),     cmocka_unit_test(margin_clustered),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
