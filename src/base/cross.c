@@ -85,32 +85,36 @@ void al_cross_dots(const al_cross *cross, const al_view *rows, size_t first, siz
   }
 }
 
-AL_SIMD static float difference_norm(const float *restrict x, const float *restrict y, size_t n) {
-  float lanes[AL_LANES] = {0};
-  size_t i = 0;
-  for (; i + AL_LANES <= n; i += AL_LANES)
-    for (size_t l = 0; l < AL_LANES; l++) {
-      float d = x[i + l] - y[i + l];
-      lanes[l] += d * d;
-    }
-  for (; i < n; i++) {
-    float d = x[i] - y[i];
-    lanes[i % AL_LANES] += d * d;
+/* Fixed rows a tile, so that a tile stays in the cache while the other side streams by. */
+enum { TILE_VALUES = 6144 };
+
+AL_SIMD static void dense_distances(const float *restrict rows, size_t n, const float *restrict fixed, size_t m,
+                                    size_t cols, float *restrict out) {
+  size_t tile = cols >= TILE_VALUES ? 1 : TILE_VALUES / (cols == 0 ? 1 : cols);
+  for (size_t from = 0; from < m; from += tile) {
+    size_t to = m - from < tile ? m : from + tile;
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = from; j < to; j++) out[i * m + j] = al_squared_gap(rows + i * cols, fixed + j * cols, cols);
   }
-  float sum = 0.0F;
-  for (size_t l = 0; l < AL_LANES; l++) sum += lanes[l];
-  return sum;
 }
 
-AL_SIMD static float product(const float *restrict x, const float *restrict y, size_t n) {
-  float lanes[AL_LANES] = {0};
-  size_t i = 0;
-  for (; i + AL_LANES <= n; i += AL_LANES)
-    for (size_t l = 0; l < AL_LANES; l++) lanes[l] += x[i + l] * y[i + l];
-  for (; i < n; i++) lanes[i % AL_LANES] += x[i] * y[i];
-  float sum = 0.0F;
-  for (size_t l = 0; l < AL_LANES; l++) sum += lanes[l];
-  return sum;
+AL_SIMD static void dense_distances_to(const float *rows, size_t n, const float *to, size_t cols, float *restrict out) {
+  for (size_t i = 0; i < n; i++) out[i] = al_squared_gap(rows + i * cols, to, cols);
+}
+
+AL_SIMD static void dense_products(const float *rows, size_t n, const float *with, size_t cols, float *restrict out) {
+  for (size_t i = 0; i < n; i++) out[i] = al_product(rows + i * cols, with, cols);
+}
+
+/* listed NULL: rows first .. first + n - 1 of `others`. */
+AL_SIMD static float dense_least(const float *row, const float *others, const int32_t *listed, size_t first, size_t n,
+                                 size_t cols, float least) {
+  for (size_t j = 0; j < n; j++) {
+    size_t at = listed == NULL ? first + j : (size_t)listed[j];
+    float squared = al_squared_gap(row, others + at * cols, cols);
+    least = squared < least ? squared : least;
+  }
+  return least;
 }
 
 /* The expansion, and differences where it would cancel. */
@@ -124,9 +128,7 @@ void al_cross_distances(const al_cross *cross, const al_view *rows, const double
                         float *out) {
   size_t m = cross->fixed->rows, cols = rows->cols;
   if (rows->kind == AL_VIEW_DENSE) {
-    for (size_t i = first; i < last; i++)
-      for (size_t j = 0; j < m; j++)
-        out[(i - first) * m + j] = difference_norm(rows->values + i * cols, cross->fixed->values + j * cols, cols);
+    dense_distances(rows->values + first * cols, last - first, cross->fixed->values, m, cols, out);
     return;
   }
   al_cross_dots(cross, rows, first, last, out);
@@ -140,7 +142,7 @@ void al_cross_distances(const al_cross *cross, const al_view *rows, const double
 void al_dots_with_row(const al_view *rows, size_t pick, float *scratch, float *out) {
   size_t cols = rows->cols;
   if (rows->kind == AL_VIEW_DENSE) {
-    for (size_t i = 0; i < rows->rows; i++) out[i] = product(rows->values + i * cols, rows->values + pick * cols, cols);
+    dense_products(rows->values, rows->rows, rows->values + pick * cols, cols, out);
     return;
   }
   for (int64_t p = rows->begin[pick]; p < rows->end[pick]; p++) scratch[rows->indices[p]] = rows->values[p];
@@ -155,10 +157,27 @@ void al_dots_with_row(const al_view *rows, size_t pick, float *scratch, float *o
 void al_distances_to_row(const al_view *rows, const double *norms, size_t pick, float *scratch, float *out) {
   size_t cols = rows->cols;
   if (rows->kind == AL_VIEW_DENSE) {
-    for (size_t i = 0; i < rows->rows; i++)
-      out[i] = difference_norm(rows->values + i * cols, rows->values + pick * cols, cols);
+    dense_distances_to(rows->values, rows->rows, rows->values + pick * cols, cols, out);
     return;
   }
   al_dots_with_row(rows, pick, scratch, out);
   for (size_t i = 0; i < rows->rows; i++) out[i] = from_dot(norms[i], norms[pick], (double)out[i], rows, i, rows, pick);
+}
+
+float al_least_of(const al_view *rows, const double *norms, size_t i, const al_view *others, const double *other_norms,
+                  const int32_t *listed, size_t first, size_t n, float *scratch, float least) {
+  size_t cols = rows->cols;
+  if (rows->kind == AL_VIEW_DENSE)
+    return dense_least(rows->values + i * cols, others->values, listed, first, n, cols, least);
+  for (int64_t p = rows->begin[i]; p < rows->end[i]; p++) scratch[rows->indices[p]] = rows->values[p];
+  for (size_t j = 0; j < n; j++) {
+    size_t at = listed == NULL ? first + j : (size_t)listed[j];
+    float dot = 0.0F;
+    for (int64_t p = others->begin[at]; p < others->end[at]; p++)
+      dot += others->values[p] * scratch[others->indices[p]];
+    float squared = from_dot(norms[i], other_norms[at], (double)dot, rows, i, others, at);
+    least = squared < least ? squared : least;
+  }
+  for (int64_t p = rows->begin[i]; p < rows->end[i]; p++) scratch[rows->indices[p]] = 0.0F;
+  return least;
 }

@@ -24,6 +24,12 @@ void al_cross_distances(const al_cross *cross, const al_view *rows, const double
  * zeros on entry and exit (CSR). O(non-zeros). */
 void al_distances_to_row(const al_view *rows, const double *norms, size_t pick, float *scratch, float *out);
 
+/* The least of `least` and the squared distances of row i of `rows` to n rows of `others` (both dense or both CSR, of
+ * one width): those listed, or (listed NULL) first .. first + n - 1. norms and other_norms: squared norms of all rows
+ * of each (CSR; else unread). scratch: cols floats, zeros on entry and exit (CSR). */
+float al_least_of(const al_view *rows, const double *norms, size_t i, const al_view *others, const double *other_norms,
+                  const int32_t *listed, size_t first, size_t n, float *scratch, float least);
+
 /* out[i] = dot(rows i, row pick). */
 void al_dots_with_row(const al_view *rows, size_t pick, float *scratch, float *out);
 

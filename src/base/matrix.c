@@ -2,6 +2,7 @@
 #include "base/matrix.h"
 
 #include "base/memory.h"
+#include "base/simd.h"
 
 #include <assert.h>
 #include <cblas.h>
@@ -61,8 +62,24 @@ void al_subset_free(al_subset *subset) {
   *subset = (al_subset){0};
 }
 
+AL_SIMD static void dense_squared_norms(const float *values, size_t rows, size_t cols, double *restrict out) {
+  for (size_t i = 0; i < rows; i++, values += cols) {
+    double lanes[AL_LANES] = {0}, sum = 0.0;
+    size_t c = 0;
+    for (; c + AL_LANES <= cols; c += AL_LANES)
+      for (size_t l = 0; l < AL_LANES; l++) lanes[l] += (double)values[c + l] * (double)values[c + l];
+    for (; c < cols; c++) sum += (double)values[c] * (double)values[c];
+    for (size_t width = AL_LANES / 2; width > 0; width /= 2)
+      for (size_t l = 0; l < width; l++) lanes[l] += lanes[l + width];
+    out[i] = lanes[0] + sum;
+  }
+}
+
 void al_view_squared_norms(const al_view *view, double *out) {
-  for (size_t i = 0; i < view->rows; i++) out[i] = al_view_dot(view, i, view, i);
+  if (view->kind == AL_VIEW_DENSE)
+    dense_squared_norms(view->values, view->rows, view->cols, out);
+  else
+    for (size_t i = 0; i < view->rows; i++) out[i] = al_view_dot(view, i, view, i);
 }
 
 static double dense_dot(const float *a, const float *b, size_t n) {
@@ -155,7 +172,19 @@ void al_view_cross(const al_view *a, const al_view *b, float *scratch, float *ou
     for (size_t j = 0; j < m; j++) out[i * m + j] = (float)al_view_dot(a, i, b, j);
 }
 
+/* x - x is 0 unless x is NaN or infinite, and then it is NaN and so is the sum. */
+AL_SIMD static bool all_finite(const float *values, size_t n) {
+  float lanes[4 * AL_LANES] = {0}, sum = 0.0F;
+  size_t i = 0;
+  for (; i + 4 * AL_LANES <= n; i += 4 * AL_LANES)
+    for (size_t l = 0; l < 4 * AL_LANES; l++) lanes[l] += values[i + l] - values[i + l];
+  for (; i < n; i++) sum += values[i] - values[i];
+  for (size_t l = 0; l < 4 * AL_LANES; l++) sum += lanes[l];
+  return sum == 0.0F;
+}
+
 bool al_view_finite(const al_view *view, size_t *row, size_t *col) {
+  if (view->kind == AL_VIEW_DENSE && all_finite(view->values, view->rows * view->cols)) return true;
   for (size_t i = 0; i < view->rows; i++) {
     if (view->kind == AL_VIEW_DENSE) {
       for (size_t c = 0; c < view->cols; c++)

@@ -231,6 +231,8 @@ static al_status read_arrays(arrays *x, const arguments *a) {
   if (x->head.data != NULL && x->bias.data != NULL && x->head.shape[0] != x->bias.shape[0])
     return al_fail(AL_BAD_INPUT, "%s: %zu classes, but %s has %zu", a->bias, x->bias.shape[0], a->head,
                    x->head.shape[0]);
+  if (x->classes == 0 && (a->probs != NULL || a->mc != NULL))
+    return al_fail(AL_BAD_INPUT, "%s: no columns, so no classes", a->probs != NULL ? a->probs : a->mc);
   if (x->rows == 0) return al_fail(AL_BAD_INPUT, "query: no rows; give an array, or --rows N");
 done:
   return status;

@@ -1,13 +1,12 @@
-/* k-center: greedy farthest-first traversal (2-approximation of the k-center problem). One pass over the rows a pick.
- */
-#include "base/cross.h"
+/* k-center: greedy farthest-first traversal (2-approximation of the k-center problem). Distances only shrink as centres
+ * come, so a stale one is an upper bound, and only items on top of the bounds are brought up to date. */
 #include "base/memory.h"
+#include "base/peaks.h"
 #include "strategy/nearest.h"
 #include "strategy/pointwise.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static unsigned needs_of_k_center(const json_t *params) {
   (void)params;
@@ -55,38 +54,40 @@ static al_status nearest_to_mean(const al_query *query, size_t *nearest) {
 static al_status select_k_center(const al_query *query, const json_t *params, al_picks *picks) {
   (void)params;
   al_status status;
-  size_t k = query->batch < query->pool ? query->batch : query->pool;
-  float *least = NULL, *scratch = NULL, *distance = NULL;
-  double *norms = NULL;
-  AL_TRY(AL_NEW(&least, query->pool));
-  AL_TRY(AL_NEW(&distance, query->pool));
-  AL_TRY(AL_NEW(&norms, query->pool));
-  AL_TRY(AL_NEW(&scratch, query->h_pool.cols));
-  if (query->h_pool.kind == AL_VIEW_CSR) al_view_squared_norms(&query->h_pool, norms);
-  AL_TRY(al_least_distances(query, norms, least));
-  for (size_t n = 0; n < k; n++) {
-    size_t best = SIZE_MAX;
-    double score = 0.0;
-    if (n == 0 && query->labelled == 0) {
+  size_t n = query->pool, k = query->batch < n ? query->batch : n;
+  double *farness = NULL; /* |U|: squared distance to the nearest centre or more; -1 once picked */
+  al_centres centres = {0};
+  al_peaks peaks = {0};
+  AL_TRY(al_centres_new(&centres, query, k));
+  AL_TRY(AL_NEW(&farness, n));
+  AL_TRY(al_peaks_new(&peaks, farness, n));
+  for (size_t taken = 0; taken < k; taken++) {
+    size_t best = 0;
+    if (taken == 0 && query->labelled == 0) {
       AL_TRY(nearest_to_mean(query, &best)); /* nothing is near or far yet: the utility is 0 */
+      picks->scores[0] = 0.0;
     } else {
-      for (size_t i = 0; i < query->pool; i++)
-        if (least[i] >= 0.0F && (best == SIZE_MAX || least[i] > least[best])) best = i;
-      score = sqrt((double)least[best]);
+      if (taken == 0 || (taken == 1 && query->labelled == 0)) { /* the first that knows a centre */
+        for (size_t i = 0; i < n; i++) farness[i] = (double)centres.least[i];
+        if (taken == 1) farness[picks->pos[0]] = -1.0;
+        al_peaks_rebuild(&peaks);
+      }
+      while (!al_centres_current(&centres, best = al_peaks_top(&peaks))) {
+        farness[best] = (double)al_centres_look(&centres, best);
+        al_peaks_update(&peaks, best);
+      }
+      picks->scores[taken] = sqrt(farness[best]);
+      farness[best] = -1.0;
+      al_peaks_update(&peaks, best);
     }
-    picks->pos[n] = (int32_t)best;
-    picks->scores[n] = score;
-    if (n + 1 == k) break;
-    al_distances_to_row(&query->h_pool, norms, best, scratch, distance);
-    for (size_t i = 0; i < query->pool; i++) least[i] = fminf(least[i], distance[i]);
-    for (size_t i = 0; i <= n; i++) least[picks->pos[i]] = -1.0F; /* picked: never again */
+    picks->pos[taken] = (int32_t)best;
+    al_centres_add(&centres, best);
   }
   picks->count = k;
 done:
-  free(least);
-  free(scratch);
-  free(distance);
-  free(norms);
+  al_centres_free(&centres);
+  al_peaks_free(&peaks);
+  free(farness);
   return status;
 }
 
@@ -98,7 +99,9 @@ const al_strategy al_strategy_k_center = {
         "Greedy: the x farthest (Euclidean, in h) from L and the picks so far; at most twice the radius of the best\n"
         "choice of k centres. Empty L: the first pick is the item nearest the mean.",
     .citation = "Sener and Savarese 2018; Gonzalez 1985",
-    .cost = "time O(|U| D (|L| + k)) (CSR: non-zeros in place of D), memory O(|U|)",
+    .cost = "time at most O(|U| D (|L| + k)), as a rule little more than one pass over U (distances are brought up to "
+            "date\n"
+            "only where they could be the largest); CSR: non-zeros in place of D; memory O(|U|)",
     .multi = true,
     .params = al_no_params,
     .needs = needs_of_k_center,

@@ -1,6 +1,9 @@
-/* ranked-batch: uncertain items unlike what is labelled or picked, one pass over the rows a pick. */
+/* ranked-batch: uncertain items unlike what is labelled or picked. What is stale of a distance makes a utility too
+ * large and never too small, so only items on top are brought up to date. */
 #include "base/cross.h"
 #include "base/memory.h"
+#include "base/peaks.h"
+#include "base/simd.h"
 #include "strategy/nearest.h"
 #include "strategy/pointwise.h"
 
@@ -13,8 +16,14 @@ static unsigned needs_ranked_batch(const json_t *params) {
 }
 
 /* The item with the least mean distance to all: the first pick when nothing is labelled. O(|U|^2 D), in rows. */
-static void most_central(const al_query *query, const double *norms, float *scratch, float *distance, size_t *centre) {
-  double best = INFINITY;
+static al_status most_central(const al_query *query, size_t *centre) {
+  al_status status;
+  double *norms = NULL, best = INFINITY;
+  float *distance = NULL, *scratch = NULL;
+  AL_TRY(AL_NEW(&norms, query->pool));
+  AL_TRY(AL_NEW(&distance, query->pool));
+  AL_TRY(AL_NEW(&scratch, query->h_pool.cols));
+  if (query->h_pool.kind == AL_VIEW_CSR) al_view_squared_norms(&query->h_pool, norms);
   *centre = 0;
   for (size_t pos = 0; pos < query->pool; pos++) {
     double sum = 0.0;
@@ -25,54 +34,66 @@ static void most_central(const al_query *query, const double *norms, float *scra
       *centre = pos;
     }
   }
+done:
+  free(norms);
+  free(distance);
+  free(scratch);
+  return status;
+}
+
+static double novelty_of(float squared) { return 1.0 - 1.0 / (1.0 + sqrt((double)squared)); }
+
+AL_SIMD static void novelties(const float *restrict least, size_t n, double *restrict novelty) {
+  for (size_t i = 0; i < n; i++) novelty[i] = 1.0 - 1.0 / (1.0 + sqrt((double)least[i]));
+}
+
+AL_SIMD static void utilities(const double *restrict novelty, const double *restrict uncertainty, double alpha,
+                              size_t n, double *restrict utility) {
+  for (size_t i = 0; i < n; i++) utility[i] = alpha * novelty[i] + (1.0 - alpha) * uncertainty[i];
 }
 
 static al_status select_ranked_batch(const al_query *query, const json_t *params, al_picks *picks) {
   (void)params;
   al_status status;
   size_t n = query->pool, k = query->batch < n ? query->batch : n;
-  float *least = NULL, *scratch = NULL, *distance = NULL;
-  double *norms = NULL, *uncertainty = NULL;
-  AL_TRY(AL_NEW(&least, n));
-  AL_TRY(AL_NEW(&distance, n));
-  AL_TRY(AL_NEW(&norms, n));
+  double *novelty = NULL, *uncertainty = NULL, *utility = NULL; /* |U| each; novelty: 1 - s, or more where stale */
+  al_centres centres = {0};
+  al_peaks peaks = {0};
+  AL_TRY(al_centres_new(&centres, query, k));
+  AL_TRY(AL_NEW(&novelty, n));
   AL_TRY(AL_NEW(&uncertainty, n));
-  AL_TRY(AL_NEW(&scratch, query->h_pool.cols));
-  if (query->h_pool.kind == AL_VIEW_CSR) al_view_squared_norms(&query->h_pool, norms);
+  AL_TRY(AL_NEW(&utility, n));
+  AL_TRY(al_peaks_new(&peaks, utility, n));
   al_least_confidence(query, uncertainty);
-  AL_TRY(al_least_distances(query, norms, least));
+  if (query->labelled != 0) novelties(centres.least, n, novelty);
   for (size_t taken = 0; taken < k; taken++) {
-    size_t best = SIZE_MAX;
+    size_t best = 0;
     double left = (double)(n - taken), labelled = (double)(query->labelled + taken), alpha = left / (left + labelled);
-    double highest = 0.0;
     if (taken == 0 && query->labelled == 0) {
-      most_central(query, norms, scratch, distance, &best);
-      highest = 1.0; /* alpha is 1, and similarity to nothing 0 */
+      AL_TRY(most_central(query, &best));
+      picks->scores[0] = 1.0; /* alpha is 1, and similarity to nothing 0 */
     } else {
-      for (size_t pos = 0; pos < n; pos++) {
-        if (least[pos] < 0.0F) continue;
-        double similarity = 1.0 / (1.0 + sqrt((double)least[pos]));
-        double utility = alpha * (1.0 - similarity) + (1.0 - alpha) * uncertainty[pos];
-        if (best == SIZE_MAX || utility > highest) {
-          best = pos;
-          highest = utility;
-        }
+      utilities(novelty, uncertainty, alpha, n, utility);
+      al_peaks_rebuild(&peaks);
+      while (!al_centres_current(&centres, best = al_peaks_top(&peaks))) {
+        novelty[best] = novelty_of(al_centres_look(&centres, best));
+        utility[best] = alpha * novelty[best] + (1.0 - alpha) * uncertainty[best];
+        al_peaks_update(&peaks, best);
       }
+      picks->scores[taken] = utility[best];
     }
     picks->pos[taken] = (int32_t)best;
-    picks->scores[taken] = highest;
-    if (taken + 1 == k) break;
-    al_distances_to_row(&query->h_pool, norms, best, scratch, distance);
-    for (size_t pos = 0; pos < n; pos++) least[pos] = fminf(least[pos], distance[pos]);
-    for (size_t i = 0; i <= taken; i++) least[picks->pos[i]] = -1.0F; /* picked: never again */
+    al_centres_add(&centres, best);
+    if (taken == 0 && query->labelled == 0) novelties(centres.least, n, novelty);
+    novelty[best] = uncertainty[best] = -1.0; /* picked: below all others, whatever alpha */
   }
   picks->count = k;
 done:
-  free(least);
-  free(scratch);
-  free(distance);
-  free(norms);
+  al_centres_free(&centres);
+  al_peaks_free(&peaks);
+  free(novelty);
   free(uncertainty);
+  free(utility);
   return status;
 }
 
@@ -85,7 +106,8 @@ const al_strategy al_strategy_ranked_batch = {
         "pick, s = max 1 / (1 + d) over L and the picks, d Euclidean in h. Empty L: the first pick has the\n"
         "least mean distance to all.",
     .citation = "Cardoso, Silva, Canuto, Moro and Goncalves 2017",
-    .cost = "time O(|U| D (|L| + k)), with empty L O(|U|^2 D); memory O(|U|)",
+    .cost = "time at most O(|U| D (|L| + k)), as a rule little more than one pass over U and O(|U| k); with empty L\n"
+            "O(|U|^2 D) for the first pick; memory O(|U|)",
     .params = al_no_params,
     .needs = needs_ranked_batch,
     .select = select_ranked_batch,

@@ -23,6 +23,7 @@ npy("off.npy", "<f8", (5, 2), [0.5, 0.6] + probs[2:], "d")
 npy("nan.npy", "<f8", (5, 1), [0.0, float("nan"), 1.0, 2.0, 3.0], "d")
 npy("short.npy", "<f8", (4, 2), probs[:8], "d")
 npy("big.npy", "<f8", (5, 2), probs[:4], "d")
+npy("none_wide.npy", "<f8", (5, 0), [], "d")
 npy("nine.npy", "<i8", (1,), [9], "q")
 npy("mc.npy", "<f4", (2, 3, 2), [1, 0, 0.5, 0.5, 0.9, 0.1, 0, 1, 0.5, 0.5, 0.8, 0.2], "f")
 open("t.txt", "w").write("1 2 3 4\n1 2 3 4\n5 6 7\n1 2 3 9\n8 9 10 11\n")
@@ -67,6 +68,7 @@ refuses "labelled items" discriminative -n 4 --embeddings h.npy
 [ "$("$alab" query margin -n 1 --probs p.npy --scores)" = "$(printf '0\t1')" ] || fail "--scores"
 "$alab" query badge -n 5 --probs p.npy --embeddings h.npy --param first=largest --seed 1 | sort -n | tr '\n' ' ' | grep -q "0 1 2 3 4 " || fail "badge"
 refuses "row 0 sums to 1.1" entropy -n 1 --probs off.npy
+refuses "no columns" entropy -n 1 --probs none_wide.npy
 refuses "nan.npy: row 1, column 0" k-center -n 1 --embeddings nan.npy
 refuses "5 rows" badge -n 1 --probs short.npy --embeddings h.npy
 refuses "truncated" entropy -n 1 --probs big.npy
