@@ -8,7 +8,7 @@ extern const al_strategy al_strategy_random, al_strategy_entropy, al_strategy_le
     al_strategy_neighborhood, al_strategy_variation_ratio, al_strategy_mc_entropy, al_strategy_mean_std,
     al_strategy_bald, al_strategy_power_bald, al_strategy_k_center, al_strategy_badge, al_strategy_egl,
     al_strategy_ranked_batch, al_strategy_class_balanced, al_strategy_density, al_strategy_herding, al_strategy_cal;
-extern const al_strategy al_strategy_discriminative;
+extern const al_strategy al_strategy_discriminative, al_strategy_probcover;
 extern const al_strategy al_strategy_k_means, al_strategy_kmeans_plus_plus, al_strategy_typiclust,
     al_strategy_cluster_margin, al_strategy_margin_clustered;
 
@@ -39,6 +39,7 @@ const al_strategy *const al_strategies[] = {
     &al_strategy_margin_clustered,
     &al_strategy_density,
     &al_strategy_herding,
+    &al_strategy_probcover,
     &al_strategy_cal,
     &al_strategy_discriminative,
     NULL,

@@ -61,6 +61,10 @@ says "3 2 1 " class-balanced -n 3 --probs p.npy --labelled l.npy --labels y.npy
 says "3 2 1 " density -n 3 --probs p.npy --embeddings h.npy --labelled l.npy
 says "4 1 " cal -n 2 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy
 says "4 1 2 " cal -n 3 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy --param normalise=true
+says "1 2 3 4 " probcover -n 4 --features h.npy --labelled l.npy --param delta=0.5
+says "0 1 " probcover -n 2 --features h.npy --param classes=1
+refuses "number of classes" probcover -n 2 --features h.npy
+refuses "delta" probcover -n 2 --features h.npy --param delta=-1
 says "1 3 4 2 " discriminative -n 4 --embeddings h.npy --labelled l.npy --labels y.npy
 refuses "labelled items" discriminative -n 4 --embeddings h.npy
 "$alab" query random -n 3 --rows 10 --seed 4 >a && "$alab" query random -n 3 --rows 10 --seed 4 -o b && cmp -s a b || fail "one seed, two answers"
