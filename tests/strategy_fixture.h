@@ -37,6 +37,7 @@ typedef struct {
   uint8_t error[MOST_L];
   int32_t predicted[MOST_L];
   float oof[MOST_L * MOST_C];
+  float head[MOST_C * MOST_D], bias[MOST_C];
   al_oof out_of_fold;
   al_query query;
 } input;
@@ -158,9 +159,28 @@ static inline void make_input(input *x, unsigned which, bool csr) {
                         .round = 1,
                         .rng = al_rng_child(&rng, 7),
                         .cell_rng = al_rng_child(&rng, 9)};
+  al_rng last = al_rng_child(&rng, 10);
+  for (size_t i = 0; i < x->c * x->d; i++) x->head[i] = (float)(al_rng_normal(&last) / sqrt((double)x->d));
+  for (size_t c = 0; c < x->c; c++) x->bias[c] = (float)(0.3 * al_rng_normal(&last));
+  x->query.head = x->head;
+  x->query.bias = x->bias;
   x->query.tokens_pool = (al_sets){x->n, 25, x->tb, x->tb + 1, x->tokens};
   x->query.tokens_labelled = (al_sets){x->m, 25, x->tbl, x->tbl + 1, x->tokens_l};
   x->query.tokens_all = x->query.tokens_pool;
+}
+
+/* Makes the probabilities those of the head: softmax(W h + b). */
+static inline void probs_of_head(input *x) {
+  for (size_t i = 0; i < x->n; i++) {
+    double logits[MOST_C], most = -INFINITY, sum = 0.0;
+    for (size_t c = 0; c < x->c; c++) {
+      logits[c] = (double)x->bias[c];
+      for (size_t j = 0; j < x->d; j++) logits[c] += (double)x->head[c * x->d + j] * (double)x->h[i * x->d + j];
+      most = fmax(most, logits[c]);
+    }
+    for (size_t c = 0; c < x->c; c++) sum += exp(logits[c] - most);
+    for (size_t c = 0; c < x->c; c++) x->probs[i * x->c + c] = (float)(exp(logits[c] - most) / sum);
+  }
 }
 
 typedef struct {

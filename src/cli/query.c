@@ -233,6 +233,12 @@ static al_status read_arrays(arrays *x, const arguments *a) {
                    x->head.shape[0]);
   if (x->classes == 0 && (a->probs != NULL || a->mc != NULL))
     return al_fail(AL_BAD_INPUT, "%s: no columns, so no classes", a->probs != NULL ? a->probs : a->mc);
+  if (x->head.data != NULL && x->classes != 0 && x->head.shape[0] != x->classes)
+    return al_fail(AL_BAD_INPUT, "%s: %zu classes, but the probabilities have %zu", a->head, x->head.shape[0],
+                   x->classes);
+  if (x->head.data != NULL && x->embeddings.data != NULL && x->head.shape[1] != x->embeddings.shape[1])
+    return al_fail(AL_BAD_INPUT, "%s: %zu columns, but %s has %zu", a->head, x->head.shape[1], a->embeddings,
+                   x->embeddings.shape[1]);
   if (x->rows == 0) return al_fail(AL_BAD_INPUT, "query: no rows; give an array, or --rows N");
 done:
   return status;

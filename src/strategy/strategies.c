@@ -10,7 +10,7 @@ extern const al_strategy al_strategy_random, al_strategy_entropy, al_strategy_le
     al_strategy_ranked_batch, al_strategy_class_balanced, al_strategy_density, al_strategy_herding, al_strategy_cal;
 extern const al_strategy al_strategy_discriminative, al_strategy_probcover;
 extern const al_strategy al_strategy_k_means, al_strategy_kmeans_plus_plus, al_strategy_typiclust,
-    al_strategy_cluster_margin, al_strategy_margin_clustered;
+    al_strategy_cluster_margin, al_strategy_margin_clustered, al_strategy_alfa_mix;
 
 const al_strategy *const al_strategies[] = {
     &al_strategy_random,
@@ -37,6 +37,7 @@ const al_strategy *const al_strategies[] = {
     &al_strategy_class_balanced,
     &al_strategy_cluster_margin,
     &al_strategy_margin_clustered,
+    &al_strategy_alfa_mix,
     &al_strategy_density,
     &al_strategy_herding,
     &al_strategy_probcover,

@@ -81,7 +81,7 @@ typedef struct al_query {
   al_pixels pixels_pool, pixels_labelled;
   const int32_t *labels;    /* |L|: class of each labelled item (single-label) */
   al_sets label_sets;       /* |L|: the same as sets, multi-label too */
-  const float *head, *bias; /* HEAD: C x D, C */
+  const float *head, *bias; /* HEAD: C x D (the columns of h), C */
   const al_oof *oof;        /* NULL when |L| < 10 or one class: the strategy falls back and says so */
   const al_refit *refit;
   const json_t *history; /* HISTORY: array of past round objects */

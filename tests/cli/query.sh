@@ -16,6 +16,8 @@ def npy(name, descr, shape, values, fmt):
 probs = [0.5, 0.5, 0.9, 0.1, 0.6, 0.4, 0.5, 0.5, 1.0, 0.0]
 npy("p.npy", "<f8", (5, 2), probs, "d")
 npy("h.npy", "<f4", (5, 1), [0.0, 10.0, 4.0, 1.0, 9.0], "f")
+npy("mid.npy", "<f4", (5, 1), [0.0, 10.0, 6.0, 5.0, 10.5], "f")
+npy("same.npy", "<f4", (5, 1), [2.0] * 5, "f")
 npy("l.npy", "<i8", (1,), [0], "q")
 npy("y.npy", "<i4", (1,), [1], "i")
 npy("truth.npy", "<i8", (5,), [0, 1, 0, 1, 1], "q")
@@ -25,6 +27,10 @@ npy("short.npy", "<f8", (4, 2), probs[:8], "d")
 npy("big.npy", "<f8", (5, 2), probs[:4], "d")
 npy("none_wide.npy", "<f8", (5, 0), [], "d")
 npy("nine.npy", "<i8", (1,), [9], "q")
+npy("w.npy", "<f4", (2, 1), [1.0, -1.0], "f")
+npy("b.npy", "<f4", (2,), [0.0, 9.0], "f")
+npy("wide.npy", "<f4", (2, 2), [1.0, -1.0, 0.5, 0.5], "f")
+npy("three.npy", "<f4", (3, 1), [1.0, -1.0, 0.5], "f")
 npy("mc.npy", "<f4", (2, 3, 2), [1, 0, 0.5, 0.5, 0.9, 0.1, 0, 1, 0.5, 0.5, 0.8, 0.2], "f")
 open("t.txt", "w").write("1 2 3 4\n1 2 3 4\n5 6 7\n1 2 3 9\n8 9 10 11\n")
 npy("px.npy", "|u1", (3, 1, 8, 8), [0] * 64 + [255] * 64 + [0] * 60 + [255] * 4, "B")
@@ -67,6 +73,17 @@ refuses "number of classes" probcover -n 2 --features h.npy
 refuses "delta" probcover -n 2 --features h.npy --param delta=-1
 says "1 3 4 2 " discriminative -n 4 --embeddings h.npy --labelled l.npy --labels y.npy
 refuses "labelled items" discriminative -n 4 --embeddings h.npy
+says "0 1 2 3 4 " k-means -n 5 --features mid.npy
+says "2 " k-means -n 1 --features mid.npy
+says "1 2 3 4 " typiclust -n 4 --features h.npy --labelled l.npy
+says "0 1 2 3 4 " margin-clustered -n 5 --probs p.npy --embeddings same.npy
+"$alab" query kmeans-plus-plus -n 4 --features h.npy --labelled l.npy --scores | sort -n | cut -f1 | tr '\n' ' ' | grep -q "^1 2 3 4 $" || fail "kmeans-plus-plus"
+"$alab" query cluster-margin -n 2 --probs p.npy --features h.npy --param m=1 | sort -n | tr '\n' ' ' | grep -q "^0 3 $" || fail "cluster-margin"
+"$alab" query alfa-mix -n 3 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy --head w.npy --bias b.npy --seed 2 >a 2>err || fail "alfa-mix: $(cat err)"
+[ "$(sort -u a | wc -l)" -eq 3 ] || fail "alfa-mix"
+refuses "wide.npy: 2 columns, but h.npy has 1" alfa-mix -n 1 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy --head wide.npy --bias b.npy
+refuses "three.npy: 3 classes, but the probabilities have 2" alfa-mix -n 1 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy --head three.npy
+refuses "needs the last layer's weights" alfa-mix -n 1 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy
 "$alab" query random -n 3 --rows 10 --seed 4 >a && "$alab" query random -n 3 --rows 10 --seed 4 -o b && cmp -s a b || fail "one seed, two answers"
 "$alab" query random -n 3 --rows 10 --seed 5 | cmp -s a - && fail "two seeds, one answer"
 [ "$("$alab" query margin -n 1 --probs p.npy --scores)" = "$(printf '0\t1')" ] || fail "--scores"

@@ -732,14 +732,221 @@ static void margin_clustered(void **state) {
   }
 }
 
+/* ---- alfa-mix ---- */
+
+/* The first of the 32 steps at which mixing with some class mean changes the argmax, each mixed embedding built in
+ * full; 33 for never. *close: some decision hangs on rounding. */
+static unsigned mixed_change(const input *x, size_t i, bool *close) {
+  const float *p = x->probs + i * x->c, *z = x->h + i * x->d;
+  size_t y = argmax(p, x->c);
+  double g[MOST_D], length = 0.0;
+  unsigned first = 33;
+  for (size_t j = 0; j < x->d; j++) {
+    g[j] = 0.0;
+    for (size_t c = 0; c < x->c; c++) g[j] += (double)x->head[c * x->d + j] * ((double)p[c] - (c == y ? 1.0 : 0.0));
+    length += g[j] * g[j];
+  }
+  length = sqrt(length);
+  if (length == 0.0) return first;
+  for (size_t k = 0; k < x->c; k++) {
+    double mean[MOST_D] = {0}, members = 0.0, apart = 0.0;
+    for (size_t l = 0; l < x->m; l++) {
+      if (x->labels[l] != (int32_t)k) continue;
+      members += 1.0;
+      for (size_t j = 0; j < x->d; j++) mean[j] += (double)x->hl[l * x->d + j];
+    }
+    if (members == 0.0) continue;
+    for (size_t j = 0; j < x->d; j++) {
+      mean[j] /= members;
+      apart += pow(mean[j] - (double)z[j], 2.0);
+    }
+    apart = sqrt(apart);
+    for (unsigned step = 1; step <= 32; step++) {
+      double logits[MOST_C], eps = 0.03125 * (double)step / sqrt((double)x->d), most = 0.0;
+      size_t best = 0;
+      for (size_t c = 0; c < x->c; c++) {
+        logits[c] = (double)x->bias[c];
+        for (size_t j = 0; j < x->d; j++) {
+          double gap = mean[j] - (double)z[j], floored = fabs(gap) >= 1e-8 ? gap : gap < 0.0 ? -1e-8 : 1e-8;
+          double alpha = eps * apart * g[j] / (length * floored);
+          double mixed = fabs(gap) < 1e-8 ? (double)z[j] + alpha * gap : (1.0 - alpha) * (double)z[j] + alpha * mean[j];
+          logits[c] += (double)x->head[c * x->d + j] * mixed;
+        }
+        most = fmax(most, fabs(logits[c]));
+        if (logits[c] > logits[best]) best = c;
+      }
+      for (size_t c = 0; c < x->c; c++) *close |= c != y && fabs(logits[c] - logits[y]) < 1e-8 * (1.0 + most);
+      if (best != y && step < first) first = step;
+    }
+  }
+  return first;
+}
+
+static void alfa_mix(void **state) {
+  (void)state;
+  unsigned judged = 0, part = 0, filled = 0;
+  for (unsigned which = 0; which < INPUTS; which++) {
+    static input x;
+    bool csr = which % 2 == 1, close = false;
+    make_input(&x, which, csr);
+    if (x.m == 0) continue;
+    if (which % 3 != 2) probs_of_head(&x); /* else probabilities that the head does not give: the words still hold */
+    if (which % 3 == 1) x.query.batch = 1 + x.n / 8;
+    answer a;
+    unsigned first[MOST_N];
+    int32_t rows[MOST_N], rest[MOST_N];
+    static float unit[MOST_N * MOST_D], value[MOST_N * MOST_D];
+    int64_t begin[MOST_N + 1];
+    static int32_t index[MOST_N * MOST_D];
+    size_t kept = 0, sum = 0, left = 0;
+    assert_int_equal(ask(find("alfa-mix"), &x.query, "{}", &a), AL_OK);
+    size_t k = a.picks.count;
+    for (size_t i = 0; i < x.n; i++) first[i] = mixed_change(&x, i, &close);
+    if (close) {
+      forget(&a);
+      continue;
+    }
+    judged++;
+    unsigned last = 0;
+    while (last < 32 && sum <= k) {
+      last++;
+      for (size_t i = 0; i < x.n; i++) sum += first[i] == last;
+    }
+    for (size_t i = 0; i < x.n; i++) {
+      if (first[i] > last) continue;
+      double squared = 0.0;
+      for (size_t j = 0; j < x.d; j++) squared += (double)x.h[i * x.d + j] * (double)x.h[i * x.d + j];
+      for (size_t j = 0; j < x.d; j++)
+        unit[kept * x.d + j] = squared > 0.0 ? (float)((double)x.h[i * x.d + j] / sqrt(squared)) : 0.0F;
+      rows[kept++] = (int32_t)i;
+    }
+    part += kept > 0 && kept < x.n && last > 1;
+    to_csr(unit, kept, x.d, begin, index, value);
+    al_view view = csr ? al_view_csr(begin, index, value, kept, x.d) : al_view_dense(unit, kept, x.d);
+    al_kmeans *m = NULL;
+    al_rng rng = x.query.rng;
+    if (kept != 0) assert_int_equal(al_kmeans_make(&m, &view, NULL, k, &rng), AL_OK);
+    size_t clusters = m == NULL ? 0 : m->clusters;
+    bool taken[MOST_N] = {false}, gone[MOST_N] = {false};
+    for (size_t n = 0; n < clusters; n++) {
+      double u[MOST_N];
+      size_t at = 0;
+      for (size_t i = 0; i < kept; i++) {
+        double gap = sqrt(squared_gap(m->centres + (size_t)m->cluster_of[i] * x.d, unit + i * x.d, x.d));
+        u[i] = m->cluster_of[i] == (int32_t)n ? -gap : -1e6;
+      }
+      while (rows[at] != a.pos[n]) assert_true(++at < kept);
+      judge("alfa-mix", which, kept, u, taken, (int32_t)at);
+      assert_float_equal(a.scores[n], u[at], 1e-6);
+      taken[at] = true;
+      gone[a.pos[n]] = true;
+    }
+    for (size_t i = 0; i < x.n; i++)
+      if (!gone[i]) rest[left++] = (int32_t)i;
+    if (clusters < k) {
+      filled++;
+      al_rng_sample(&rng, rest, left, k - clusters);
+      assert_memory_equal(rest, a.pos + clusters, (k - clusters) * sizeof *rest);
+      for (size_t n = clusters; n < k; n++) assert_float_equal(a.scores[n], -2.0, 0.0);
+      assert_non_null(a.picks.note);
+    }
+    al_kmeans_free(m);
+    forget(&a);
+  }
+  assert_true(judged > 150 && part > 30 && filled > 30);
+}
+
+/* A gap below the floor moves in proportion; equal coordinates stay. One anchor, two classes, three coordinates. */
+static void alfa_mix_floor(void **state) {
+  (void)state;
+  const float h[2 * 2] = {0.25F, 1.0F, 0.25F, 4.0F}, hl[2] = {0.25F, 2.0F}, head[4] = {1.0F, 0.0F, 0.0F, 0.0F};
+  const float bias[2] = {0.0F, -0.75F}, probs[4] = {0.51F, 0.49F, 0.51F, 0.49F};
+  const int32_t labels[1] = {0};
+  al_query query = {.pool = 2,
+                    .labelled = 1,
+                    .classes = 2,
+                    .batch = 2,
+                    .probs = probs,
+                    .labels = labels,
+                    .h_pool = al_view_dense(h, 2, 2),
+                    .h_labelled = al_view_dense(hl, 1, 2),
+                    .head = head,
+                    .bias = bias};
+  answer a;
+  /* the head sees only the first coordinate, in which both items already are where the anchor is: no move changes it */
+  assert_int_equal(ask(find("alfa-mix"), &query, "{}", &a), AL_OK);
+  assert_float_equal(a.scores[0], -2.0, 0.0);
+  assert_non_null(strstr(a.picks.note, "2 of 2 picks at random"));
+  forget(&a);
+  /* an anchor elsewhere: the second item, farther from it, has the longer way and changes */
+  const float other[2] = {0.5F, 2.0F};
+  query.h_labelled = al_view_dense(other, 1, 2);
+  query.batch = 1;
+  assert_int_equal(ask(find("alfa-mix"), &query, "{}", &a), AL_OK);
+  assert_float_equal(a.scores[0], 0.0, 1e-6);
+  assert_null(a.picks.note);
+  forget(&a);
+}
+
+/* ---- another order of the pool ---- */
+
+/* margin-clustered and typiclust of one cluster draw, but what they draw does not matter: one cluster is one cluster.
+ */
+static void order_does_not_matter(void **state) {
+  (void)state;
+  static const char *const names[] = {"k-means", "typiclust", "margin-clustered"};
+  for (unsigned which = 3; which < INPUTS; which += 4) { /* kind 3: no ties */
+    static input x, y;
+    make_input(&x, which, false);
+    if (x.d < 4 || x.fd < 4 || x.c == 1) continue;
+    x.query.labelled = 0;
+    memcpy(&y, &x, sizeof x);
+    for (size_t i = 0; i < x.n; i++) {
+      size_t from = x.n - 1 - i;
+      memcpy(y.probs + i * x.c, x.probs + from * x.c, x.c * sizeof(float));
+      memcpy(y.h + i * x.d, x.h + from * x.d, x.d * sizeof(float));
+      memcpy(y.f + i * x.fd, x.f + from * x.fd, x.fd * sizeof(float));
+    }
+    y.query.probs = y.probs;
+    y.query.h_pool = al_view_dense(y.h, y.n, y.d);
+    y.query.f_pool = al_view_dense(y.f, y.n, y.fd);
+    y.query.f_all.kind = x.query.f_all.kind = AL_VIEW_NONE;
+    y.query.all_pool = x.query.all_pool = NULL;
+    y.query.batch = x.query.batch = 1;
+    for (size_t s = 0; s < 3; s++) {
+      answer a, b;
+      assert_int_equal(ask(find(names[s]), &x.query, "{}", &a), AL_OK);
+      assert_int_equal(ask(find(names[s]), &y.query, "{}", &b), AL_OK);
+      const float *rows = s == 2 ? x.h : x.f;
+      size_t d = s == 2 ? x.d : x.fd, one = (size_t)a.pos[0], other = x.n - 1 - (size_t)b.pos[0];
+      assert_float_equal(a.scores[0], b.scores[0], 1e-9 * (1.0 + fabs(a.scores[0])));
+      if (memcmp(rows + one * d, rows + other * d, d * sizeof *rows) != 0) {
+        print_error("%s, input %u: %zu, and %zu in another order\n", names[s], which, one, other);
+        fail();
+      }
+      forget(&a);
+      forget(&b);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(kmeans_plus_plus),  cmocka_unit_test(lloyd),
-      cmocka_unit_test(converged),         cmocka_unit_test(fewer_distinct_rows_than_clusters),
-      cmocka_unit_test(k_means),           cmocka_unit_test(typiclust),
-      cmocka_unit_test(typiclust_of_many), cmocka_unit_test(average_linkage),
-      cmocka_unit_test(linkage_of_ties),   cmocka_unit_test(cluster_margin),
-      cmocka_unit_test(prepared_once),     cmocka_unit_test(margin_clustered),
+      cmocka_unit_test(kmeans_plus_plus),
+      cmocka_unit_test(lloyd),
+      cmocka_unit_test(converged),
+      cmocka_unit_test(fewer_distinct_rows_than_clusters),
+      cmocka_unit_test(k_means),
+      cmocka_unit_test(typiclust),
+      cmocka_unit_test(typiclust_of_many),
+      cmocka_unit_test(average_linkage),
+      cmocka_unit_test(linkage_of_ties),
+      cmocka_unit_test(cluster_margin),
+      cmocka_unit_test(prepared_once),
+      cmocka_unit_test(margin_clustered),
+      cmocka_unit_test(alfa_mix),
+      cmocka_unit_test(alfa_mix_floor),
+      cmocka_unit_test(order_does_not_matter),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
