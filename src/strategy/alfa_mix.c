@@ -32,12 +32,12 @@ typedef struct {
   double *anchor;  /* anchors x D: class means of h on L */
   double *norms;   /* anchors: squared */
   /* of the item at hand */
-  double *a, *logits, *shift; /* C: p - e_y; W z + b; W (g o r) */
-  double *g;                  /* D: W^T a; CSR: only where |g| would be lost in a^T W W^T a */
+  double *a, *logits, *full, *shift; /* C: p - e_y; W z + b; W g; W (g o r) */
+  double *g;                         /* D: W^T a; CSR: only where |g| would be lost in a^T W W^T a */
 } mixer;
 
 static void mixer_free(mixer *m) {
-  void *blocks[] = {m->columns, m->lengths, m->gram, m->anchor, m->norms, m->a, m->logits, m->shift, m->g};
+  void *blocks[] = {m->columns, m->lengths, m->gram, m->anchor, m->norms, m->a, m->logits, m->full, m->shift, m->g};
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
 }
 
@@ -99,6 +99,7 @@ static al_status mixer_open(mixer *m, const al_query *query) {
   AL_TRY(AL_NEW(&m->gram, (1 + (sparse ? m->anchors : 0)) * classes * classes));
   AL_TRY(AL_NEW(&m->a, classes));
   AL_TRY(AL_NEW(&m->logits, classes));
+  AL_TRY(AL_NEW(&m->full, classes));
   AL_TRY(AL_NEW(&m->shift, classes));
   AL_TRY(AL_NEW(&m->g, cols));
   for (size_t c = 0; c < classes; c++) {
@@ -144,23 +145,27 @@ static void add_column(mixer *m, size_t d, double factor) {
   for (size_t c = 0; c < m->classes; c++) m->shift[c] += factor * m->columns[d * m->classes + c];
 }
 
+/* out (C) = gram a */
+static void times_gram(const mixer *m, const double *gram, double *out) {
+  for (size_t c = 0; c < m->classes; c++) {
+    out[c] = 0.0;
+    for (size_t b = 0; b < m->classes; b++) out[c] += m->a[b] * gram[b * m->classes + c];
+  }
+}
+
 /* shift = W (g o r) for the move of item pos towards anchor k. */
 static void shift_towards(mixer *m, size_t pos, size_t k) {
   const double *anchor = m->anchor + k * m->cols;
-  bool dense = m->h->kind == AL_VIEW_DENSE;
-  const double *gram = m->gram + (dense ? 0 : 1 + k) * m->classes * m->classes;
-  for (size_t c = 0; c < m->classes; c++) {
-    m->shift[c] = 0.0;
-    for (size_t b = 0; b < m->classes; b++) m->shift[c] += m->a[b] * gram[b * m->classes + c];
-  }
-  if (dense) {
+  if (m->h->kind == AL_VIEW_DENSE) {
     const float *z = m->h->values + pos * m->cols;
+    memcpy(m->shift, m->full, m->classes * sizeof *m->shift);
     for (size_t d = 0; d < m->cols; d++) {
       double gap = anchor[d] - (double)z[d];
       if (fabs(gap) < least_gap) add_column(m, d, (share_of(gap) - 1.0) * m->g[d]);
     }
     return;
   }
+  times_gram(m, m->gram + (1 + k) * m->classes * m->classes, m->shift);
   for (int64_t p = m->h->begin[pos]; p < m->h->end[pos]; p++) { /* elsewhere z is 0, as in the gram */
     size_t d = (size_t)m->h->indices[p];
     double change = share_of(anchor[d] - (double)m->h->values[p]) - share_of(anchor[d]);
@@ -195,6 +200,7 @@ static unsigned first_change(mixer *m, size_t pos) {
   double length = scale == 0.0 ? 0.0 : gradient_length(m, scale);
   if (length == 0.0) return first;
   for (size_t c = 0; c < m->classes; c++) m->logits[c] = (double)query->bias[c] + al_view_dot(m->h, pos, &head, c);
+  times_gram(m, m->gram, m->full);
   for (size_t k = 0; k < m->anchors && first > 1; k++) {
     double apart = sqrt(fmax(0.0, al_squared_to_point(m->h, pos, m->anchor + k * m->cols, m->norms[k])));
     double pace = step_size / sqrt((double)m->cols) * apart / length;
@@ -338,11 +344,12 @@ const al_strategy al_strategy_alfa_mix = {
         "candidate. eps = 0.03125 i / sqrt(D), i = 1 to 32; candidates accumulate until more than k have, for some\n"
         "anchor, another argmax of the head than that of p. k-means of the candidates on l2-normalised h, k clusters,\n"
         "the member nearest each centre, largest cluster first; a shortfall is drawn at random from the rest.\n"
-        "Printed: minus the distance to the centre; -2, the most it can be, for random picks. Linear heads.",
+        "Printed: minus the distance to the centre; -2, the least it can be, for random picks. Linear heads.",
     .citation = "Parvaneh, Abbasnejad, Teney, Haffari, van den Hengel and Shi 2022",
-    .cost = "A classes in L: time O(|U| (C D + A (D + C))) dense, O(|U| A (C^2 + non-zeros of a row x C)) CSR, and "
-            "k-means\n"
-            "of the candidates; memory O(|U| + C D + A D), CSR also A C^2, and a copy of the candidates' rows",
+    .cost =
+        "A classes in L: time O(|U| (C D + C^2 + A (D + C))) dense, O(|U| A (C^2 + non-zeros of a row x C)) CSR, and "
+        "k-means\n"
+        "of the candidates; memory O(|U| + C D + A D), CSR also A C^2, and a copy of the candidates' rows",
     .params = al_no_params,
     .needs = needs_of_alfa_mix,
     .select = select_alfa_mix,
