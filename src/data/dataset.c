@@ -45,10 +45,10 @@ const al_param al_dataset_params[] = {
      .table = split_keys,
      .help = "how a set without an official test part is split"},
     {.key = "representation",
-     .type = AL_PARAM_CHOICE,
+     .type = AL_PARAM_ANY,
      .fallback = "null",
-     .choices = "svd|pca|standardised",
-     .help = "the fixed features f (null: by kind of data)"},
+     .help = "the fixed features f: svd, pca, standardised or {frozen: WEIGHTS, pooling, stage, max_tokens} (null: by "
+             "kind of data)"},
     {.key = "parts",
      .type = AL_PARAM_CHOICE,
      .fallback = "null",
@@ -197,8 +197,19 @@ static al_status unknown_dataset(const json_t *catalogue, const char *name, cons
                  name);
 }
 
+/* A frozen encoder's keys are checked by the layer that has it (model/frozen.h). */
+static al_status check_representation(const json_t *spec, const char *where) {
+  static const char *const names[] = {"svd", "pca", "standardised"};
+  const json_t *value = json_object_get(spec, "representation");
+  if (!given(spec, "representation") || json_object_get(value, "frozen") != NULL) return AL_OK;
+  for (size_t i = 0; json_is_string(value) && i < 3; i++)
+    if (strcmp(json_string_value(value), names[i]) == 0) return AL_OK;
+  return al_fail(AL_BAD_INPUT, "%s.representation: give svd, pca, standardised or {frozen: WEIGHTS}", where);
+}
+
 al_status al_dataset_check(const json_t *spec, const char *where, al_kind *kind) {
-  al_status status;
+  al_status status = check_representation(spec, where);
+  if (status != AL_OK) return status;
   const json_t *catalogue = NULL;
   const char *name = al_params_string(spec, "name");
   if (given(spec, "format")) return check_user(spec, where, kind);

@@ -30,6 +30,19 @@ al_status al_tfidf_open(al_features **out, const al_dataset *dataset, const al_s
 al_status al_representation_open(al_features **out, const al_dataset *dataset, const al_split *split,
                                  const json_t *spec, uint64_t seed) AL_MUST_USE;
 
+/* Rows that a layer above computes (frozen encoders): values of n rows, n x cols, from their dataset rows alone. */
+typedef al_status (*al_encode_rows)(void *context, const int32_t *rows, size_t n, float *out);
+/* The encoded rows of the whole dataset, from the cache, or encoded now under a progress bar: AL_ENCODED_BLOCK rows a
+ * call in dataset order, so that a row's company, and with it its bits, is always the same. options: all that
+ * determines a value beside the dataset. `encode` is not called when the file is there. Dense; 4 x rows x cols bytes on
+ * disk, memory for one block. */
+enum { AL_ENCODED_BLOCK = 1024 };
+al_status al_encoded_open(al_features **out, const al_dataset *dataset, const json_t *options, size_t cols,
+                          al_encode_rows encode, void *context) AL_MUST_USE;
+/* Columns of `all` (rows of the dataset) minus the train part's mean over its standard deviation; a column that is
+ * constant there keeps deviation 1. Cached; always dense. */
+al_status al_features_standardise(al_features **out, const al_features *all, const al_split *split) AL_MUST_USE;
+
 /* Model input for `linear`: features "tfidf" | "pixels" (scaled to [0,1], dense) | "columns" (standardised on the train
  * part when dense; as is when CSR) | {"tfidf": {..}}; null = by kind. Unfit for the kind: AL_BAD_INPUT. */
 al_status al_input_open(al_features **out, const al_dataset *dataset, const al_split *split, const json_t *features,

@@ -20,9 +20,12 @@ static al_status parse(const json_t *features, al_kind kind, const char *where, 
     *name = json_object_iter_key(json_object_iter((json_t *)(uintptr_t)features));
     given = json_object_get(features, *name);
     if (strcmp(*name, "tfidf") != 0)
-      return al_fail(AL_BAD_INPUT, "%s.features: only tfidf takes options; give tfidf, pixels or columns", where);
+      return al_fail(AL_BAD_INPUT,
+                     "%s.features: only tfidf takes options; give tfidf, pixels, columns or {frozen: WEIGHTS, ..}",
+                     where);
   } else if (features != NULL && !json_is_null(features)) {
-    return al_fail(AL_BAD_INPUT, "%s.features: give tfidf, pixels, columns, or {tfidf: {options}}", where);
+    return al_fail(AL_BAD_INPUT, "%s.features: give tfidf, pixels, columns, {tfidf: {options}} or {frozen: WEIGHTS}",
+                   where);
   }
   bool known = false;
   for (size_t i = 0; i < 3; i++) known |= strcmp(*name, by_kind[i]) == 0;
@@ -70,15 +73,14 @@ done:
   return status;
 }
 
-al_status al_standardised_open(al_features **out, const al_dataset *dataset, const al_split *split) {
+/* Two passes over the train rows, then one over all; memory for one row. */
+static al_status standardise(al_features **out, const al_view *all, const al_split *split, const char key[33]) {
   al_status status;
-  char key[33];
   float *values = NULL;
   double *mean = NULL, *deviation = NULL;
   float *constant = NULL; /* width: the train part's one value, NaN when it has several */
   al_store_writer *writer = NULL;
-  size_t width = dataset->columns.cols;
-  AL_TRY(al_feature_key(key, "standardised", split->digest, NULL));
+  size_t width = all->cols;
   AL_TRY(al_features_cached(out, "standardised", key));
   if (*out != NULL) goto done;
   AL_TRY(AL_NEW(&values, width));
@@ -87,7 +89,7 @@ al_status al_standardised_open(al_features **out, const al_dataset *dataset, con
   AL_TRY(AL_NEW(&deviation, width));
   double n = (double)split->train_size;
   for (size_t i = 0; i < split->train_size; i++) {
-    al_view_row(&dataset->columns, (size_t)split->train[i], values);
+    al_view_row(all, (size_t)split->train[i], values);
     for (size_t c = 0; c < width; c++) {
       mean[c] += (double)values[c];
       if (i == 0)
@@ -98,7 +100,7 @@ al_status al_standardised_open(al_features **out, const al_dataset *dataset, con
   }
   for (size_t c = 0; c < width; c++) mean[c] /= n;
   for (size_t i = 0; i < split->train_size; i++) {
-    al_view_row(&dataset->columns, (size_t)split->train[i], values);
+    al_view_row(all, (size_t)split->train[i], values);
     for (size_t c = 0; c < width; c++) {
       double difference = (double)values[c] - mean[c];
       deviation[c] += difference * difference / n;
@@ -111,12 +113,12 @@ al_status al_standardised_open(al_features **out, const al_dataset *dataset, con
   }
   AL_TRY(al_store_create(&writer, "standardised", key));
   AL_TRY(al_store_begin(writer, "values", sizeof *values));
-  for (size_t row = 0; row < dataset->rows; row++) {
-    al_view_row(&dataset->columns, row, values);
+  for (size_t row = 0; row < all->rows; row++) {
+    al_view_row(all, row, values);
     for (size_t c = 0; c < width; c++) values[c] = (float)(((double)values[c] - mean[c]) / deviation[c]);
     AL_TRY(al_store_append(writer, values, width));
   }
-  status = al_features_finish(out, "standardised", key, writer, dataset->rows, width, false);
+  status = al_features_finish(out, "standardised", key, writer, all->rows, width, false);
   writer = NULL;
 done:
   al_store_abandon(writer);
@@ -125,6 +127,20 @@ done:
   free(mean);
   free(deviation);
   return status;
+}
+
+al_status al_standardised_open(al_features **out, const al_dataset *dataset, const al_split *split) {
+  char key[33];
+  al_status status = al_feature_key(key, "standardised", split->digest, NULL);
+  return status == AL_OK ? standardise(out, &dataset->columns, split, key) : status;
+}
+
+al_status al_features_standardise(al_features **out, const al_features *all, const al_split *split) {
+  char key[33];
+  json_t *of = json_pack("{s:s}", "of", all->digest);
+  al_status status = al_feature_key(key, "standardised", split->digest, of);
+  json_decref(of);
+  return status == AL_OK ? standardise(out, &all->view, split, key) : status;
 }
 
 /* CSR columns as they are: centring would fill them. */

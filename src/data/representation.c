@@ -5,7 +5,7 @@
  * A^T Q spans what its QR would, and is a third of the cost. pca is exact, by the covariance, up to EXACT_WIDTH pixels,
  * and the same randomised SVD of the centred rows beyond. Directions below a relative 1e-6 of the largest singular
  * value are left out (rank). Columns are turned so that the largest component of each right vector is positive, since a
- * sign is otherwise an accident of LAPACK. Not here: frozen encoders. */
+ * sign is otherwise an accident of LAPACK. Not here: frozen encoders (model/frozen.c). */
 #include "data/features_private.h"
 
 #include "base/lapack.h"
@@ -349,8 +349,7 @@ al_status al_representation_open(al_features **out, const al_dataset *dataset, c
   char key[33];
   *out = NULL;
   if (given != NULL && wanted == NULL && !json_is_null(given))
-    return al_fail(AL_BAD_INPUT, "representation: of %s must be %s; a frozen encoder cannot be one yet", dataset->name,
-                   name);
+    return al_fail(AL_BAD_INPUT, "representation: of %s must be %s or a frozen encoder", dataset->name, name);
   if (wanted != NULL && strcmp(wanted, name) != 0)
     return al_fail(AL_BAD_INPUT, "representation: %s does not fit %s; its kind of data takes %s", wanted, dataset->name,
                    name);

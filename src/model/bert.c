@@ -6,23 +6,21 @@
 #include "model/torch_train.h"
 
 #include "base/memory.h"
-#include "model/safetensors.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { VOCABULARY = 30522, POSITIONS = 512 };
+enum { VOCABULARY = 30522, UNKNOWN = 100 /* [UNK] */, POSITIONS = 512 };
 
 static const al_param train_params[] = {AL_TRAIN_PARAMS("0.0005", "0.1", "dropout rate"), {0}};
 
 static const al_param bert_params[] = {
     {.key = "size",
      .type = AL_PARAM_CHOICE,
-     .fallback = "\"tiny\"",
+     .fallback = "null",
      .choices = "tiny|mini|small|base",
-     .help = "layers and width"},
+     .help = "layers and width (null: the weights' own)"},
     {.key = "weights",
      .type = AL_PARAM_STRING,
      .help = "none (random start, said so), a catalogue name, or a .safetensors file"},
@@ -76,8 +74,10 @@ static void free_bert(al_model *model) {
   free(model);
 }
 
-static al_status check_bert(const json_t *params, al_kind kind, const char *where) {
-  (void)params;
+static al_status check_bert(const json_t *params, al_kind kind, const char *base, const char *where) {
+  (void)base;
+  if (al_params_string(params, "size") == NULL && strcmp(al_params_string(params, "weights"), "none") == 0)
+    return al_fail(AL_BAD_INPUT, "%s.size: weights: none needs a size: tiny, mini, small or base", where);
   return kind == AL_TEXT ? AL_OK : al_fail(AL_BAD_INPUT, "%s: bert reads text only", where);
 }
 
@@ -103,11 +103,6 @@ done:
   return status;
 }
 
-static bool ends_with(const char *text, const char *end) {
-  size_t n = strlen(text), m = strlen(end);
-  return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 /* N(0, 0.02) for matrices, 1 for norms' weights, 0 for biases: BERT's own start. */
 static void draw_bert(const al_torch_tensor *tensor, al_rng rng, float *values, void *context) {
   const al_model *model = context;
@@ -124,43 +119,58 @@ static void draw_bert(const al_torch_tensor *tensor, al_rng rng, float *values, 
     values[i] = norm ? 1.0F : tensor->dims > 1 ? (float)(0.02 * al_rng_normal(&rng)) : 0.0F;
 }
 
-/* Also under "bert.", and gamma / beta for norms. */
-static al_status read_named(const al_safetensors *file, const char *name, float *values, size_t count, bool *found) {
+/* The kept rows of the file's table, one by one. A trimmed table's missing ids read as [UNK]. */
+static al_status load_table(const al_weights *weights, const char *name, const al_torch_tensor *tensor, float *values,
+                            const al_model *model) {
   al_status status = AL_OK;
-  static const char *const prefixes[] = {"", "bert."};
-  for (size_t p = 0; p < 2; p++)
-    for (int old = 0; old < 2; old++) {
-      char tried[200];
-      snprintf(tried, sizeof tried, "%s%s", prefixes[p], name);
-      if (old) {
-        const char *ending = ends_with(name, "LayerNorm.weight") ? ".gamma"
-                             : ends_with(name, "LayerNorm.bias") ? ".beta"
-                                                                 : NULL;
-        if (ending == NULL) continue;
-        char *dot = strrchr(tried, '.');
-        snprintf(dot, sizeof tried - (size_t)(dot - tried), "%s", ending);
-      }
-      AL_TRY(al_safetensors_read(file, tried, values, count, found));
-      if (*found) return AL_OK;
+  int32_t *ids = NULL, *row_of = NULL;
+  size_t shape[4], dims, width = tensor->shape[1], n = 0;
+  bool trimmed = false;
+  if (!al_safetensors_shape(&weights->file, name, shape, &dims) || dims != 2 || shape[1] != width)
+    return al_fail(AL_BAD_INPUT, "%s: tensor '%s' is not of width %zu", weights->file.path, name, width);
+  AL_TRY(al_safetensors_integers(&weights->file, "alab.token_ids", &ids, &n, &trimmed));
+  AL_TRY(AL_NEW(&row_of, VOCABULARY));
+  if (shape[0] != (trimmed ? n : VOCABULARY)) {
+    status =
+        al_fail(AL_BAD_INPUT, "%s: %zu token rows where %zu are expected; only bert-base-uncased's vocabulary is read",
+                weights->file.path, shape[0], trimmed ? n : (size_t)VOCABULARY);
+    goto done;
+  }
+  for (size_t id = 0; id < VOCABULARY; id++) row_of[id] = trimmed ? -1 : (int32_t)id;
+  for (size_t i = 0; i < n; i++) {
+    if (ids[i] < 0 || ids[i] >= VOCABULARY || row_of[ids[i]] >= 0) {
+      status =
+          al_fail(AL_BAD_INPUT, "%s: alab.token_ids has an id twice or outside the vocabulary", weights->file.path);
+      goto done;
     }
+    row_of[ids[i]] = (int32_t)i;
+  }
+  if (row_of[UNKNOWN] < 0) {
+    status = al_fail(AL_BAD_INPUT, "%s: alab.token_ids lacks [UNK]", weights->file.path);
+    goto done;
+  }
+  for (size_t row = 0; row < model->kept; row++) {
+    int32_t id = model->token_of[row], from = row_of[id] < 0 ? row_of[UNKNOWN] : row_of[id];
+    AL_TRY(al_safetensors_part(&weights->file, name, (size_t)from * width, values + row * width, width));
+  }
 done:
+  free(ids);
+  free(row_of);
   return status;
 }
 
-static al_status load_bert(const void *context_file, const al_torch_tensor *tensor, float *values, bool *found,
+static al_status load_bert(const al_weights *weights, const al_torch_tensor *tensor, float *values, char used[200],
                            void *context) {
-  const al_safetensors *file = context_file;
-  const al_model *model = context;
-  if (strcmp(tensor->name, "embeddings.word_embeddings.weight") != 0)
-    return read_named(file, tensor->name, values, tensor->count, found);
-  size_t width = tensor->shape[1];
-  float *whole = NULL;
-  al_status status = AL_NEW(&whole, VOCABULARY * width);
-  if (status == AL_OK) status = read_named(file, tensor->name, whole, VOCABULARY * width, found);
-  for (size_t row = 0; status == AL_OK && *found && row < model->kept; row++)
-    memcpy(values + row * width, whole + (size_t)model->token_of[row] * width, width * sizeof *values);
-  free(whole);
-  return status;
+  char name[200];
+  size_t shape[4], dims;
+  bool found = false;
+  if (!al_weights_find_bert(weights, tensor->name, name)) return AL_OK;
+  (void)al_safetensors_shape(&weights->file, name, shape, &dims);
+  if (strncmp(tensor->name, "classifier.", 11) == 0 && shape[0] != tensor->shape[0]) return AL_OK; /* other classes */
+  snprintf(used, 200, "%s", name);
+  if (strcmp(tensor->name, "embeddings.word_embeddings.weight") == 0)
+    return load_table(weights, name, tensor, values, context);
+  return al_safetensors_read(&weights->file, name, values, tensor->count, &found);
 }
 
 static al_status fill_text(void *context, const int32_t *rows, size_t n, al_torch_batch *batch) {
@@ -180,50 +190,109 @@ done:
   return status;
 }
 
-static al_status open_bert(al_model **out, const json_t *params, const al_model_source *source) {
+static int pooling_of(const char *name) {
+  return strcmp(name, "mean") == 0 ? AL_POOL_MEAN : strcmp(name, "pooler") == 0 ? AL_POOL_POOLER : AL_POOL_CLS;
+}
+
+/* The network of a configuration, over the tokens that the dataset uses, and its starting values. */
+static al_status make_bert(al_model *model, al_torch_config *config, size_t max_tokens, const al_weights *weights,
+                           al_missing missing) {
   al_status status;
-  al_model *model = NULL;
-  char path[PATH_MAX];
-  bool none = false;
-  const char *pooling = al_params_string(params, "pooling");
-  size_t size = 0;
-  *out = NULL;
-  AL_TRY(AL_NEW(&model, 1));
   al_trainer *t = &model->trainer;
-  t->source = *source;
   t->fill = fill_text;
   t->context = model;
-  AL_TRY(al_weights_path(al_params_string(params, "weights"), path, sizeof path, &none));
-  AL_TRY(al_tokens_open(&model->tokens, source->dataset, (size_t)al_params_int(params, "max_tokens")));
+  t->head = "classifier.";
+  t->idle = config->pooling == AL_POOL_POOLER ? NULL : "pooler.";
+  if (max_tokens > config->positions)
+    return al_fail(AL_BAD_INPUT, "%s.max_tokens: %zu is more than the %zu positions of the weights", t->source.where,
+                   max_tokens, config->positions);
+  AL_TRY(al_tokens_open(&model->tokens, t->source.dataset, max_tokens));
   AL_TRY(keep_used_tokens(model));
-  while (strcmp(sizes[size].name, al_params_string(params, "size")) != 0) size++;
-  al_torch_config config = {.kind = AL_TORCH_BERT,
-                            .classes = source->dataset->classes,
-                            .vocabulary = model->kept,
-                            .positions = POSITIONS,
-                            .types = 2,
-                            .width = sizes[size].width,
-                            .layers = sizes[size].layers,
-                            .heads = sizes[size].heads,
-                            .inner = 4 * sizes[size].width,
-                            .pooling = strcmp(pooling, "mean") == 0     ? AL_POOL_MEAN
-                                       : strcmp(pooling, "pooler") == 0 ? AL_POOL_POOLER
-                                                                        : AL_POOL_CLS};
-  al_trainer_configure(t, json_object_get(params, "train"), json_object_get(params, "mc"), &config);
-  t->classes = config.classes;
-  t->width = config.width;
+  config->vocabulary = model->kept;
+  t->classes = config->classes;
+  t->width = config->width;
   t->length_begin = model->tokens->begin;
   AL_TRY(AL_NEW(&model->head, t->classes * t->width));
   AL_TRY(AL_NEW(&model->bias, t->classes));
   AL_TRY(al_torch_load(&t->api));
-  AL_TRY(al_torch_check(t->api, t->api->create(&t->net, &config), "making the network"));
-  AL_TRY(al_trainer_start(t, none ? NULL : path, strcmp(al_params_string(params, "missing"), "random") == 0, draw_bert,
-                          load_bert, model));
+  AL_TRY(al_torch_check(t->api, t->api->create(&t->net, config), "making the network"));
+  AL_TRY(al_trainer_start(t, weights, missing, draw_bert, load_bert, model));
+done:
+  return status;
+}
+
+static al_torch_config config_of(const al_bert_shape *shape, const char *pooling, const al_dataset *dataset) {
+  return (al_torch_config){.kind = AL_TORCH_BERT,
+                           .classes = dataset->classes,
+                           .positions = shape->positions,
+                           .types = shape->types,
+                           .width = shape->width,
+                           .layers = shape->layers,
+                           .heads = shape->heads,
+                           .inner = shape->inner,
+                           .pooling = pooling_of(pooling)};
+}
+
+static al_status open_bert(al_model **out, const json_t *params, const al_model_source *source) {
+  al_status status;
+  al_model *model = NULL;
+  al_weights weights = {0};
+  al_bert_shape shape = {.positions = POSITIONS, .types = 2};
+  bool none = false;
+  const char *wanted = al_params_string(params, "size");
+  size_t size = 0, known = sizeof sizes / sizeof *sizes;
+  *out = NULL;
+  AL_TRY(AL_NEW(&model, 1));
+  model->trainer.source = *source;
+  AL_TRY(al_weights_of_params(&weights, &none, params, source));
+  if (!none) AL_TRY(al_weights_bert(&weights, &shape));
+  while (wanted != NULL && size < known && strcmp(sizes[size].name, wanted) != 0) size++;
+  if (none) {
+    shape.layers = sizes[size].layers;
+    shape.width = sizes[size].width;
+    shape.heads = sizes[size].heads;
+    shape.inner = 4 * sizes[size].width;
+  } else if (wanted != NULL && (shape.layers != sizes[size].layers || shape.width != sizes[size].width)) {
+    status = al_fail(AL_BAD_INPUT, "%s.size: %s, but the weights have %zu layers of width %zu; leave size out",
+                     source->where, wanted, shape.layers, shape.width);
+    goto done;
+  }
+  al_torch_config config = config_of(&shape, al_params_string(params, "pooling"), source->dataset);
+  al_trainer_configure(&model->trainer, json_object_get(params, "train"), json_object_get(params, "mc"), &config);
+  bool random = strcmp(al_params_string(params, "missing"), "random") == 0;
+  AL_TRY(make_bert(model, &config, (size_t)al_params_int(params, "max_tokens"), none ? NULL : &weights,
+                   random ? AL_MISSING_RANDOM : AL_MISSING_ERROR));
+  *out = model;
+  model = NULL;
+done:
+  al_weights_close(&weights);
+  free_bert(model);
+  return status;
+}
+
+al_status al_bert_encoder(al_model **out, const al_weights *weights, const char *pooling, size_t max_tokens,
+                          const al_model_source *source) {
+  al_status status;
+  al_model *model = NULL;
+  al_bert_shape shape;
+  *out = NULL;
+  AL_TRY(AL_NEW(&model, 1));
+  AL_TRY(al_weights_bert(weights, &shape));
+  model->trainer.source = *source;
+  model->trainer.source.announce = false; /* that the head is missing is how it should be */
+  model->trainer.batch_size = 32;
+  al_torch_config config = config_of(&shape, pooling, source->dataset);
+  AL_TRY(make_bert(model, &config, max_tokens, weights, AL_MISSING_HEAD));
+  AL_TRY(al_trainer_reset(&model->trainer));
   *out = model;
   model = NULL;
 done:
   free_bert(model);
   return status;
+}
+
+static al_status settings_of_bert(json_t *nondefault, const char *base) {
+  return al_weights_settings(nondefault, base);
 }
 
 static al_status fit_bert(al_model *model, const al_training *training) {
@@ -254,6 +323,7 @@ const al_model_type al_model_bert = {
     .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD,
     .params = bert_params,
     .check = check_bert,
+    .settings = settings_of_bert,
     .open = open_bert,
     .fit = fit_bert,
     .predict = predict_bert,

@@ -1,7 +1,9 @@
-/* The linear model: softmax regression on TF-IDF rows, pixels or columns. Its embedding is its input row.
+/* The linear model: softmax regression on TF-IDF rows, pixels, columns or a frozen encoder's features. Its embedding is
+ * its input row.
  *
  * The Gram matrix of the labelled rows is kept between rounds and grows with them; an entry's bits do not depend on
  * when it was computed, so a resumed cell fits the same model. */
+#include "model/frozen.h"
 #include "model/softmax.h"
 
 #include "base/memory.h"
@@ -22,7 +24,8 @@ static const al_param linear_params[] = {
     {.key = "features",
      .type = AL_PARAM_ANY,
      .fallback = "null",
-     .help = "tfidf, pixels, columns, or {tfidf: {options}} (null: by kind of data)"},
+     .help = "tfidf, pixels, columns, {tfidf: {options}} or {frozen: WEIGHTS, pooling, stage, max_tokens} (null: by "
+             "kind of data)"},
     {.key = "l2",
      .type = AL_PARAM_REAL,
      .fallback = "1.0",
@@ -35,6 +38,7 @@ static const al_param linear_params[] = {
 struct al_model {
   al_model_source source;
   al_features *input;
+  char weights[33]; /* hash of the frozen encoder's; "" without one */
   double l2;
   size_t passes;
   al_softmax *softmax;
@@ -47,8 +51,18 @@ struct al_model {
   uint32_t round;
 };
 
-static al_status check_linear(const json_t *params, al_kind kind, const char *where) {
-  return al_input_check(json_object_get(params, "features"), kind, where);
+static al_status check_linear(const json_t *params, al_kind kind, const char *base, const char *where) {
+  return al_model_input_check(json_object_get(params, "features"), kind, base, where);
+}
+
+static al_status settings_of_linear(json_t *nondefault, const char *base) {
+  const json_t *features = json_object_get(nondefault, "features");
+  if (!al_frozen_given(features)) return AL_OK;
+  json_t *frozen = NULL;
+  al_status status = al_frozen_settings(&frozen, features, base);
+  if (status == AL_OK && json_object_set_new(nondefault, "features", frozen) != 0)
+    status = al_fail(AL_ENVIRONMENT, "out of memory");
+  return status;
 }
 
 static void free_linear(al_model *model) {
@@ -71,8 +85,7 @@ static al_status open_linear(al_model **out, const json_t *params, const al_mode
   model->source = *source;
   model->l2 = al_params_real(params, "l2");
   model->passes = (size_t)al_params_int(json_object_get(params, "mc"), "passes");
-  AL_TRY(
-      al_input_open(&model->input, source->dataset, source->split, json_object_get(params, "features"), source->where));
+  AL_TRY(al_model_input_open(&model->input, model->weights, json_object_get(params, "features"), source));
   AL_TRY(AL_NEW(&model->scratch, model->input->view.cols));
   *out = model;
   model = NULL;
@@ -212,6 +225,10 @@ static al_status cross_validate_linear(al_model *model, const al_training *train
   return al_softmax_cross_validate(&model->labelled, training->classes, classes, model->l2, fold_of, folds, probs);
 }
 
+static const char *weights_of_linear(const al_model *model) {
+  return model->weights[0] == '\0' ? NULL : model->weights;
+}
+
 static size_t passes_of_linear(const al_model *model) { return model->passes; }
 
 static json_t *notes_of_linear(const al_model *model) {
@@ -234,12 +251,14 @@ const al_model_type al_model_linear = {
     .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD | AL_GIVES_OOF,
     .params = linear_params,
     .check = check_linear,
+    .settings = settings_of_linear,
     .open = open_linear,
     .fit = fit_linear,
     .predict = predict_linear,
     .head = head_of_linear,
     .cross_validate = cross_validate_linear,
     .passes = passes_of_linear,
+    .weights_hash = weights_of_linear,
     .notes = notes_of_linear,
     .free = free_linear,
 };

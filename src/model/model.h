@@ -28,6 +28,8 @@ typedef struct al_model_source {
   uint64_t seed; /* master seed; streams `start`, `fit`, `mc` are keyed by it, dataset->name and replicate */
   uint32_t replicate;
   const char *where; /* for messages */
+  const char *base;  /* folder that the experiment's relative files start from; NULL: the working folder */
+  bool announce;     /* say once on standard error what of the weights is missing or left out */
 } al_model_source;
 
 /* Training rows and their classes; what fit must not look beyond. */
@@ -57,8 +59,12 @@ typedef struct al_model_type {
   bool fine_tuned;    /* default replicates 5 instead of 10 */
   unsigned gives;
   const al_param *params;
-  /* Does it run on this kind of data? AL_BAD_INPUT with the reason otherwise. No data is read. */
-  al_status (*check)(const json_t *params, al_kind kind, const char *where);
+  /* Does it run on this kind of data? AL_BAD_INPUT with the reason otherwise. No data is read, of weights the header.
+   */
+  al_status (*check)(const json_t *params, al_kind kind, const char *base, const char *where);
+  /* Replaces, in what al_params_nondefault left of the params, every file name by what its content is: a cell's hash is
+   * of content. NULL: no key names a file. */
+  al_status (*settings)(json_t *nondefault, const char *base);
   al_status (*open)(al_model **out, const json_t *params, const al_model_source *source);
   al_status (*fit)(al_model *model, const al_training *training);
   al_status (*predict)(al_model *model, const int32_t *rows, size_t n, const al_prediction *out);
@@ -79,6 +85,9 @@ typedef struct al_model_type {
 
 extern const al_model_type *const al_models[]; /* ends with NULL */
 const al_model_type *al_model_find(const char *name);
+/* Fresh: what of a model's params a cell's hash holds (no defaults, files by content). */
+al_status al_model_settings(json_t **out, const al_model_type *type, const json_t *params,
+                            const char *base) AL_MUST_USE;
 
 /* Softmax regression on plain matrices, for whoever has h and labels but no dataset: the default OOF and REFIT, the
  * heads, `alab query`. Minimises sum of log losses + (l2/2) ||W||^2, intercept free (model/linear.c). */

@@ -22,3 +22,14 @@ const al_model_type *al_model_find(const char *name) {
     if (strcmp(al_models[i]->name, name) == 0) return al_models[i];
   return NULL;
 }
+
+al_status al_model_settings(json_t **out, const al_model_type *type, const json_t *params, const char *base) {
+  al_status status = al_params_nondefault(out, type->params, params);
+  if (status != AL_OK || type->settings == NULL) return status;
+  status = type->settings(*out, base);
+  if (status != AL_OK) {
+    json_decref(*out);
+    *out = NULL;
+  }
+  return status;
+}

@@ -1,27 +1,24 @@
-/* resnet: ResNet-18 (He et al. 2016) of any width and number of stages, with stems for small images, trained whole each
- * round from a cold start. */
+/* resnet: ResNet-18 and -50 (He et al. 2016) of any width and number of stages, with stems for small images, trained
+ * whole each round from a cold start. */
 #include "model/torch_train.h"
 
 #include "base/memory.h"
-#include "model/safetensors.h"
 
-#include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const al_param train_params[] = {AL_TRAIN_PARAMS("0.003", "0.2", "dropout before the head"), {0}};
 
 static const al_param resnet_params[] = {
-    {.key = "depth", .type = AL_PARAM_INT, .fallback = "18", .min = 18, .max = 18, .help = "layers"},
+    {.key = "depth", .type = AL_PARAM_INT, .fallback = "18", .min = 18, .max = 50, .help = "layers: 18 or 50"},
     {.key = "width",
      .type = AL_PARAM_INT,
      .fallback = "64",
      .min = 4,
      .max = 256,
      .help = "channels of the first stage"},
-    {.key = "stages", .type = AL_PARAM_INT, .fallback = "4", .min = 1, .max = 4, .help = "stages of two blocks"},
+    {.key = "stages", .type = AL_PARAM_INT, .fallback = "4", .min = 1, .max = 4, .help = "stages of blocks"},
     {.key = "stem",
      .type = AL_PARAM_CHOICE,
      .fallback = "\"imagenet\"",
@@ -56,8 +53,10 @@ static void free_resnet(al_model *model) {
   free(model);
 }
 
-static al_status check_resnet(const json_t *params, al_kind kind, const char *where) {
-  (void)params;
+static al_status check_resnet(const json_t *params, al_kind kind, const char *base, const char *where) {
+  (void)base;
+  int64_t depth = al_params_int(params, "depth");
+  if (depth != 18 && depth != 50) return al_fail(AL_BAD_INPUT, "%s.depth: give 18 or 50", where);
   return kind == AL_IMAGE ? AL_OK : al_fail(AL_BAD_INPUT, "%s: resnet sees images only", where);
 }
 
@@ -80,10 +79,15 @@ static void draw_resnet(const al_torch_tensor *tensor, al_rng rng, float *values
   }
 }
 
-static al_status load_resnet(const void *file, const al_torch_tensor *tensor, float *values, bool *found,
+static al_status load_resnet(const al_weights *weights, const al_torch_tensor *tensor, float *values, char used[200],
                              void *context) {
+  size_t shape[4], dims;
+  bool found = false;
   (void)context;
-  return al_safetensors_read(file, tensor->name, values, tensor->count, found);
+  if (!al_safetensors_shape(&weights->file, tensor->name, shape, &dims)) return AL_OK;
+  if (strncmp(tensor->name, "fc.", 3) == 0 && shape[0] != tensor->shape[0]) return AL_OK; /* of other classes */
+  snprintf(used, 200, "%s", tensor->name);
+  return al_safetensors_read(&weights->file, tensor->name, values, tensor->count, &found);
 }
 
 static al_status fill_images(void *context, const int32_t *rows, size_t n, al_torch_batch *batch) {
@@ -100,51 +104,102 @@ static al_status fill_images(void *context, const int32_t *rows, size_t n, al_to
   return AL_OK;
 }
 
+/* The network of a configuration whose channels are set, and its starting values. */
+static al_status make_resnet(al_model *model, const al_torch_config *config, const al_weights *weights,
+                             al_missing missing) {
+  al_status status;
+  al_trainer *t = &model->trainer;
+  const al_dataset *d = t->source.dataset;
+  if (d->channels != 1 && d->channels != 3)
+    return al_fail(AL_BAD_INPUT, "%s: resnet sees images of 1 or 3 channels", t->source.where);
+  if (config->channels < d->channels)
+    return al_fail(AL_BAD_INPUT, "%s: the weights are of a grey network and the images have colours", t->source.where);
+  t->fill = fill_images;
+  t->context = model;
+  t->head = "fc.";
+  model->channels = config->channels;
+  t->classes = config->classes;
+  t->width = (config->stage_width << (config->stages - 1)) * (config->depth == 50 ? 4 : 1);
+  AL_TRY(AL_NEW(&model->head, t->classes * t->width));
+  AL_TRY(AL_NEW(&model->bias, t->classes));
+  AL_TRY(al_torch_load(&t->api));
+  AL_TRY(al_torch_check(t->api, t->api->create(&t->net, config), "making the network"));
+  AL_TRY(al_trainer_start(t, weights, missing, draw_resnet, load_resnet, model));
+done:
+  return status;
+}
+
 static al_status open_resnet(al_model **out, const json_t *params, const al_model_source *source) {
-  static const double imagenet_mean[3] = {0.485, 0.456, 0.406}, imagenet_deviation[3] = {0.229, 0.224, 0.225};
   al_status status;
   al_model *model = NULL;
-  char path[PATH_MAX];
+  al_weights weights = {0};
+  al_resnet_shape shape = {0};
   bool none = false;
   const char *stem = al_params_string(params, "stem");
   *out = NULL;
   AL_TRY(AL_NEW(&model, 1));
-  al_trainer *t = &model->trainer;
-  t->source = *source;
-  t->fill = fill_images;
-  t->context = model;
-  AL_TRY(al_weights_path(al_params_string(params, "weights"), path, sizeof path, &none));
-  if (source->dataset->channels != 1 && source->dataset->channels != 3) {
-    status = al_fail(AL_BAD_INPUT, "%s: resnet sees images of 1 or 3 channels", source->where);
-    goto done;
-  }
-  model->channels = none ? source->dataset->channels : 3;
+  model->trainer.source = *source;
+  AL_TRY(al_weights_of_params(&weights, &none, params, source));
+  if (!none) AL_TRY(al_weights_resnet(&weights, &shape));
   al_torch_config config = {.kind = AL_TORCH_RESNET,
                             .classes = source->dataset->classes,
-                            .channels = model->channels,
+                            .channels = none ? source->dataset->channels : shape.channels,
+                            .depth = (size_t)al_params_int(params, "depth"),
                             .stages = (size_t)al_params_int(params, "stages"),
                             .stage_width = (size_t)al_params_int(params, "width"),
                             .stem = strcmp(stem, "3x3s1") == 0   ? AL_STEM_3X3S1
                                     : strcmp(stem, "3x3s2") == 0 ? AL_STEM_3X3S2
                                                                  : AL_STEM_IMAGENET};
-  for (size_t c = 0; c < 3; c++) { /* with weights as they were trained; else centred on mid-grey, whatever the data */
-    config.mean[c] = none ? 0.5 : imagenet_mean[c];
-    config.deviation[c] = none ? 0.5 : imagenet_deviation[c];
+  if (!none && (config.depth != shape.depth || config.stage_width != shape.width)) {
+    status = al_fail(AL_BAD_INPUT, "%s: the weights are of depth %zu and width %zu; give depth and width so",
+                     source->where, shape.depth, shape.width);
+    goto done;
   }
-  al_trainer_configure(t, json_object_get(params, "train"), json_object_get(params, "mc"), &config);
-  t->classes = config.classes;
-  t->width = config.stage_width << (config.stages - 1);
-  AL_TRY(AL_NEW(&model->head, t->classes * t->width));
-  AL_TRY(AL_NEW(&model->bias, t->classes));
-  AL_TRY(al_torch_load(&t->api));
-  AL_TRY(al_torch_check(t->api, t->api->create(&t->net, &config), "making the network"));
-  AL_TRY(al_trainer_start(t, none ? NULL : path, strcmp(al_params_string(params, "missing"), "random") == 0,
-                          draw_resnet, load_resnet, model));
+  for (size_t c = 0; c < 3; c++) { /* with weights as they were trained; else centred on mid-grey, whatever the data */
+    config.mean[c] = none ? 0.5 : shape.mean[c];
+    config.deviation[c] = none ? 0.5 : shape.deviation[c];
+  }
+  al_trainer_configure(&model->trainer, json_object_get(params, "train"), json_object_get(params, "mc"), &config);
+  bool random = strcmp(al_params_string(params, "missing"), "random") == 0;
+  AL_TRY(make_resnet(model, &config, none ? NULL : &weights, random ? AL_MISSING_RANDOM : AL_MISSING_ERROR));
+  *out = model;
+  model = NULL;
+done:
+  al_weights_close(&weights);
+  free_resnet(model);
+  return status;
+}
+
+al_status al_resnet_encoder(al_model **out, const al_weights *weights, size_t stage, const al_model_source *source) {
+  al_status status;
+  al_model *model = NULL;
+  al_resnet_shape shape;
+  *out = NULL;
+  AL_TRY(AL_NEW(&model, 1));
+  AL_TRY(al_weights_resnet(weights, &shape));
+  model->trainer.source = *source;
+  model->trainer.source.announce = false; /* that the head is missing is how it should be */
+  model->trainer.batch_size = 32;
+  al_torch_config config = {.kind = AL_TORCH_RESNET,
+                            .classes = source->dataset->classes,
+                            .channels = shape.channels,
+                            .depth = shape.depth,
+                            .stages = stage,
+                            .stage_width = shape.width,
+                            .stem = shape.stem};
+  memcpy(config.mean, shape.mean, sizeof config.mean);
+  memcpy(config.deviation, shape.deviation, sizeof config.deviation);
+  AL_TRY(make_resnet(model, &config, weights, AL_MISSING_HEAD));
+  AL_TRY(al_trainer_reset(&model->trainer));
   *out = model;
   model = NULL;
 done:
   free_resnet(model);
   return status;
+}
+
+static al_status settings_of_resnet(json_t *nondefault, const char *base) {
+  return al_weights_settings(nondefault, base);
 }
 
 static al_status fit_resnet(al_model *model, const al_training *training) {
@@ -169,12 +224,13 @@ static const char *weights_of_resnet(const al_model *model) {
 
 const al_model_type al_model_resnet = {
     .name = "resnet",
-    .summary = "ResNet-18 of any width, with stems for 28 and 32 pixels, trained whole",
+    .summary = "ResNet-18 or -50 of any width, with stems for 28 and 32 pixels, trained whole",
     .citation = "He, Zhang, Ren and Sun 2016",
     .fine_tuned = true,
     .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD,
     .params = resnet_params,
     .check = check_resnet,
+    .settings = settings_of_resnet,
     .open = open_resnet,
     .fit = fit_resnet,
     .predict = predict_resnet,

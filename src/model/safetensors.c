@@ -75,11 +75,12 @@ static al_status check_header(const al_safetensors *f) {
     n++;
   }
   qsort(extents, n, sizeof *extents, by_begin);
-  for (size_t i = 1; i < n; i++)
-    if (extents[i].begin < extents[i - 1].end) {
-      status = refuse(f->path, "its tensors overlap");
-      break;
-    }
+  uint64_t end = 0;
+  for (size_t i = 0; i < n && status == AL_OK; end = extents[i++].end) {
+    if (extents[i].begin < end) status = refuse(f->path, "its tensors overlap");
+    if (extents[i].begin > end) status = refuse(f->path, "there are bytes between its tensors");
+  }
+  if (status == AL_OK && end != f->size - f->data) status = refuse(f->path, "there are bytes behind its tensors");
 done:
   free(extents);
   return status;
@@ -115,9 +116,6 @@ al_status al_safetensors_open(al_safetensors *out, const char *path) {
     goto done;
   }
   AL_TRY(check_header(out));
-  XXH128_hash_t hash = XXH3_128bits(out->map, out->size);
-  snprintf(out->digest, sizeof out->digest, "%016llx%016llx", (unsigned long long)hash.high64,
-           (unsigned long long)hash.low64);
 done:
   if (status != AL_OK) al_safetensors_close(out);
   return status;
@@ -142,29 +140,98 @@ static float half_to_float(uint16_t half) {
   return value;
 }
 
-al_status al_safetensors_read(const al_safetensors *file, const char *name, float *values, size_t count, bool *found) {
-  const json_t *entry = json_object_get(file->header, name);
-  *found = entry != NULL;
-  if (entry == NULL) return AL_OK;
+void al_safetensors_digest(const al_safetensors *file, char hex[33]) {
+  XXH128_hash_t hash = XXH3_128bits(file->map, file->size);
+  snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+}
+
+typedef struct {
+  const char *type;
+  const unsigned char *from;
+  size_t count;
+} tensor;
+
+/* The metadata is no tensor, whatever it is asked for as. */
+static bool find(const al_safetensors *file, const char *name, tensor *out) {
+  const json_t *entry = strcmp(name, "__metadata__") == 0 ? NULL : json_object_get(file->header, name);
+  if (entry == NULL) return false;
+  const json_t *offsets = json_object_get(entry, "data_offsets");
+  size_t begin = (size_t)json_integer_value(json_array_get(offsets, 0));
+  size_t end = (size_t)json_integer_value(json_array_get(offsets, 1));
   const char *type = json_string_value(json_object_get(entry, "dtype"));
-  json_int_t begin = json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 0));
-  json_int_t end = json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 1));
-  const unsigned char *from = file->map + file->data + begin;
-  if (type[0] == 'I' || (size_t)(end - begin) != count * width_of(type))
-    return al_fail(AL_BAD_INPUT, "%s: tensor '%s' does not have the %zu floating-point values that the model needs",
-                   file->path, name, count);
+  size_t width = width_of(type);
+  *out = (tensor){type, file->map + file->data + begin, width == 0 ? 0 : (end - begin) / width};
+  return width != 0; /* always: the header was checked */
+}
+
+bool al_safetensors_shape(const al_safetensors *file, const char *name, size_t shape[4], size_t *dims) {
+  tensor t;
+  if (!find(file, name, &t)) return false;
+  const json_t *sizes = json_object_get(json_object_get(file->header, name), "shape");
+  *dims = json_array_size(sizes);
+  for (size_t i = 0; i < 4; i++) shape[i] = i < *dims ? (size_t)json_integer_value(json_array_get(sizes, i)) : 1;
+  return true;
+}
+
+static void convert(const tensor *t, size_t first, float *values, size_t count) {
+  if (strcmp(t->type, "F32") == 0) {
+    if (count != 0) memcpy(values, t->from + 4 * first, 4 * count);
+    return;
+  }
   for (size_t i = 0; i < count; i++) {
     uint16_t half;
-    if (strcmp(type, "F32") == 0) {
-      memcpy(&values[i], from + 4 * i, 4);
-    } else {
-      memcpy(&half, from + 2 * i, 2);
-      uint32_t bits = (uint32_t)half << 16;
-      if (type[0] == 'B')
-        memcpy(&values[i], &bits, 4);
-      else
-        values[i] = half_to_float(half);
-    }
+    memcpy(&half, t->from + 2 * (first + i), 2);
+    uint32_t bits = (uint32_t)half << 16;
+    if (t->type[0] == 'B')
+      memcpy(&values[i], &bits, 4);
+    else
+      values[i] = half_to_float(half);
   }
+}
+
+al_status al_safetensors_read(const al_safetensors *file, const char *name, float *values, size_t count, bool *found) {
+  tensor t;
+  *found = find(file, name, &t);
+  if (!*found) return AL_OK;
+  if (t.type[0] == 'I' || t.count != count)
+    return al_fail(AL_BAD_INPUT, "%s: tensor '%s' does not have the %zu floating-point values that the model needs",
+                   file->path, name, count);
+  convert(&t, 0, values, count);
+  return AL_OK;
+}
+
+al_status al_safetensors_part(const al_safetensors *file, const char *name, size_t first, float *values, size_t count) {
+  tensor t;
+  if (!find(file, name, &t) || t.type[0] == 'I' || first > t.count || count > t.count - first)
+    return al_fail(AL_BAD_INPUT, "%s: tensor '%s' does not have the floating-point values that the model needs",
+                   file->path, name);
+  convert(&t, first, values, count);
+  return AL_OK;
+}
+
+al_status al_safetensors_integers(const al_safetensors *file, const char *name, int32_t **values, size_t *count,
+                                  bool *found) {
+  tensor t;
+  *values = NULL;
+  *found = find(file, name, &t);
+  if (!*found) return AL_OK;
+  if (t.type[0] != 'I') return al_fail(AL_BAD_INPUT, "%s: tensor '%s' is not of whole numbers", file->path, name);
+  al_status status = AL_NEW(values, t.count);
+  if (status != AL_OK) return status;
+  for (size_t i = 0; i < t.count; i++) {
+    int64_t wide = 0;
+    if (t.type[1] == '3')
+      memcpy(&(*values)[i], t.from + 4 * i, 4);
+    else
+      memcpy(&wide, t.from + 8 * i, 8);
+    if (t.type[1] == '3') continue;
+    if (wide < INT32_MIN || wide > INT32_MAX) {
+      free(*values);
+      *values = NULL;
+      return al_fail(AL_BAD_INPUT, "%s: tensor '%s' has numbers beyond 32 bits", file->path, name);
+    }
+    (*values)[i] = (int32_t)wide;
+  }
+  *count = t.count;
   return AL_OK;
 }

@@ -1,5 +1,6 @@
 /* safetensors files: an 8-byte size, a JSON header, raw little-endian tensors. Hostile until checked: header at most 16
- * MiB, offsets inside the file and not overlapping, sizes that fit shapes. Pickles are never read. Private to model. */
+ * MiB, offsets inside the file, tensors that neither overlap nor leave holes, sizes that fit shapes. Pickles are never
+ * read. Private to model. */
 #ifndef AL_MODEL_SAFETENSORS_H
 #define AL_MODEL_SAFETENSORS_H
 
@@ -15,15 +16,27 @@ typedef struct al_safetensors {
   const unsigned char *map;
   size_t size, data; /* of the file; offset of the tensors */
   json_t *header;
-  char digest[33]; /* XXH3-128 of the file */
 } al_safetensors;
 
+/* Maps the file and checks its whole header. O(header); no tensor is read. */
 al_status al_safetensors_open(al_safetensors *out, const char *path) AL_MUST_USE;
 void al_safetensors_close(al_safetensors *file);
+
+/* XXH3-128 of the file in hex. Reads all of it. */
+void al_safetensors_digest(const al_safetensors *file, char hex[33]);
+
+/* False when there is no tensor of that name. *dims may be larger than 4; shape holds the first 4, ones behind them. */
+bool al_safetensors_shape(const al_safetensors *file, const char *name, size_t shape[4], size_t *dims);
 
 /* Values of one tensor as float32 (from F32, F16 or BF16), when its element count is `count`. *found = false when there
  * is none of that name. values: count. Another count or type: AL_BAD_INPUT. */
 al_status al_safetensors_read(const al_safetensors *file, const char *name, float *values, size_t count,
                               bool *found) AL_MUST_USE;
+/* `count` values from element `first` on of a tensor that is there and has them. */
+al_status al_safetensors_part(const al_safetensors *file, const char *name, size_t first, float *values,
+                              size_t count) AL_MUST_USE;
+/* An I32 or I64 tensor whose values fit int32: fresh array; *found as above. */
+al_status al_safetensors_integers(const al_safetensors *file, const char *name, int32_t **values, size_t *count,
+                                  bool *found) AL_MUST_USE;
 
 #endif

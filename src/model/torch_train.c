@@ -2,12 +2,9 @@
  * streams. */
 #include "model/torch_train.h"
 
-#include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
-#include "data/catalogue.h"
-#include "model/safetensors.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,22 +44,95 @@ static al_rng stream(const al_trainer *t, const char *purpose, uint32_t round, u
   return al_rng_open(&key);
 }
 
-al_status al_weights_path(const char *weights, char *path, size_t size, bool *none) {
-  *none = strcmp(weights, "none") == 0;
+al_status al_weights_of_params(al_weights *weights, bool *none, const json_t *params, const al_model_source *source) {
+  const char *given = al_params_string(params, "weights");
+  *none = strcmp(given, "none") == 0;
+  *weights = (al_weights){0};
   if (*none) return AL_OK;
-  if (strchr(weights, '/') != NULL || strstr(weights, ".safetensors") != NULL) {
-    snprintf(path, size, "%s", weights);
-    return AL_OK;
-  }
-  return al_fetch_model_file(path, size, weights, "model.safetensors");
+  al_status status = al_weights_open(weights, given, source->base);
+  return status == AL_OK ? AL_OK : al_context(status, "%s.weights", source->where);
 }
 
-al_status al_trainer_start(al_trainer *t, const char *path, bool missing_random, al_draw_tensor draw,
+al_status al_weights_settings(json_t *settings, const char *base) {
+  char hex[33];
+  const char *given = json_string_value(json_object_get(settings, "weights"));
+  if (given == NULL || strcmp(given, "none") == 0) return AL_OK;
+  al_status status = al_weights_identity(hex, given, base);
+  if (status == AL_OK && json_object_set_new(settings, "weights", json_string(hex)) != 0)
+    status = al_fail(AL_ENVIRONMENT, "out of memory");
+  return status;
+}
+
+/* "a, b, c and 12 more" */
+static al_status list_names(al_buffer *text, size_t at, const char *name) {
+  enum { SHOWN = 8 };
+  return at < SHOWN    ? al_buffer_print(text, "%s%s", at == 0 ? "" : ", ", name)
+         : at == SHOWN ? al_buffer_print(text, ", ...")
+                       : AL_OK;
+}
+
+static bool starts_with(const char *text, const char *start) {
+  return start != NULL && strncmp(text, start, strlen(start)) == 0;
+}
+
+/* What the file has and the network does not, counters of batch norm and position numbers apart. */
+static al_status list_unexpected(const al_weights *weights, const json_t *used) {
+  static const char *const ignored[] = {"num_batches_tracked", "position_ids", "alab.token_ids", "__metadata__"};
+  al_buffer text = {0};
+  size_t count = 0;
+  al_status status = AL_OK;
+  const char *name;
+  json_t *entry;
+  json_object_foreach(weights->file.header, name, entry) {
+    bool skip = json_object_get(used, name) != NULL;
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) skip |= strstr(name, ignored[i]) != NULL;
+    if (skip) continue;
+    AL_TRY(list_names(&text, count++, name));
+  }
+  if (count != 0)
+    al_log_notice("%s: %zu tensors that the network does not have are left out: %s", weights->file.path, count,
+                  text.data);
+done:
+  al_buffer_free(&text);
+  return status;
+}
+
+static al_status read_start(al_trainer *t, const al_weights *weights, al_missing missing, al_load_tensor load,
+                            void *context) {
+  al_status status = AL_OK;
+  al_buffer lacking = {0};
+  json_t *used = json_object();
+  size_t n = t->api->tensors(t->net), at = 0, random = 0, refused = 0;
+  al_torch_tensor tensor;
+  AL_TRY(al_weights_digest(weights, t->weights));
+  for (size_t i = 0; i < n; i++, at += tensor.count) {
+    char name[200] = "";
+    AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
+    AL_TRY(load(weights, &tensor, t->start + at, name, context));
+    if (*name != '\0') {
+      json_object_set_new(used, name, json_true());
+    } else if (!starts_with(tensor.name, t->idle)) {
+      AL_TRY(list_names(&lacking, random++, tensor.name));
+      refused += !(missing == AL_MISSING_RANDOM || (missing == AL_MISSING_HEAD && starts_with(tensor.name, t->head)));
+    }
+  }
+  if (refused != 0)
+    status = al_fail(AL_BAD_INPUT, "%s: lacks %zu tensors of the network: %s%s", weights->file.path, random,
+                     lacking.data, missing == AL_MISSING_ERROR ? "; missing: random lets them start at random" : "");
+  if (status != AL_OK || !t->source.announce) goto done;
+  if (random != 0)
+    al_log_notice("%s: %zu tensors of the network start at random: %s", weights->file.path, random, lacking.data);
+  status = list_unexpected(weights, used);
+done:
+  json_decref(used);
+  al_buffer_free(&lacking);
+  return status;
+}
+
+al_status al_trainer_start(al_trainer *t, const al_weights *weights, al_missing missing, al_draw_tensor draw,
                            al_load_tensor load, void *context) {
   al_status status = AL_OK;
-  al_safetensors file = {0};
-  size_t total = 0, n = t->api->tensors(t->net), at = 0, missing = 0;
-  char first_missing[120] = "";
+  size_t total = 0, n = t->api->tensors(t->net), at = 0;
   al_rng rng = stream(t, "start", 0, 0);
   al_torch_tensor tensor;
   for (size_t i = 0; i < n; i++) {
@@ -70,27 +140,16 @@ al_status al_trainer_start(al_trainer *t, const char *path, bool missing_random,
     total += tensor.count;
   }
   AL_TRY(AL_NEW(&t->start, total));
-  if (path != NULL) {
-    AL_TRY(al_safetensors_open(&file, path));
-    memcpy(t->weights, file.digest, sizeof t->weights);
-  }
   for (size_t i = 0; i < n; i++, at += tensor.count) {
-    bool found = false;
     AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
     draw(&tensor, al_rng_child(&rng, i), t->start + at, context);
-    if (path != NULL) AL_TRY(load(&file, &tensor, t->start + at, &found, context));
-    if (path != NULL && !found && missing++ == 0) snprintf(first_missing, sizeof first_missing, "%s", tensor.name);
   }
-  if (missing != 0 && !missing_random)
-    status = al_fail(AL_BAD_INPUT,
-                     "%s: lacks %zu tensors of the model, the first %s; missing: random lets them start at random",
-                     path, missing, first_missing);
+  if (weights != NULL) AL_TRY(read_start(t, weights, missing, load, context));
 done:
-  al_safetensors_close(&file);
   return status;
 }
 
-static al_status load_start(al_trainer *t) {
+al_status al_trainer_reset(al_trainer *t) {
   al_status status = AL_OK;
   size_t at = 0;
   for (size_t i = 0; i < t->api->tensors(t->net); i++) {
@@ -124,7 +183,7 @@ al_status al_trainer_fit(al_trainer *t, const al_training *training) {
   AL_TRY(AL_NEW(&rows, size + 1));
   AL_TRY(AL_NEW(&labels, size + 1));
   t->round = training->round;
-  AL_TRY(load_start(t));
+  AL_TRY(al_trainer_reset(t));
   AL_TRY(al_torch_check(t->api, t->api->begin(t->net, al_rng_u64(&rng)), "beginning a fit"));
   for (size_t i = 0; i < n; i++) order[i] = (int32_t)i;
   while (step < steps) {

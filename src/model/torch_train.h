@@ -4,6 +4,7 @@
 #define AL_MODEL_TORCH_TRAIN_H
 
 #include "model/model.h"
+#include "model/weights.h"
 #include "torch/al_torch.h"
 
 extern const al_param al_mc_dropout_params[];
@@ -78,6 +79,7 @@ typedef struct al_trainer {
   bool linear_schedule;
   const int64_t *length_begin; /* rows + 1, or NULL */
   float *start;                /* all tensors one behind the other, as a cold fit begins */
+  const char *head, *idle;     /* prefix of the last layer's tensors; of tensors that nothing reads, or NULL */
   char weights[33];
   uint32_t round;
 } al_trainer;
@@ -85,21 +87,37 @@ typedef struct al_trainer {
 /* Reads the keys of `train` and `mc`. */
 void al_trainer_configure(al_trainer *trainer, const json_t *train, const json_t *mc, al_torch_config *config);
 
+/* Tensors of the network that the weights file lacks. HEAD: the last layer starts at random, the rest is an error. A
+ * head of another shape than the network's (another task's classes) counts as missing. */
+typedef enum al_missing { AL_MISSING_ERROR, AL_MISSING_RANDOM, AL_MISSING_HEAD } al_missing;
+
 /* Starting values: drawn by `draw` for each tensor from the `start` stream, then those of the weights file over them
- * (path NULL: none). prefixes: tried in front of each name. Tensors that the file lacks are an error unless
- * missing_random. */
+ * (NULL: none). load: says in `used` which of the file's tensors it read, "" for none. With source.announce, missing
+ * and unexpected tensors are listed on standard error. */
 typedef void (*al_draw_tensor)(const al_torch_tensor *tensor, al_rng rng, float *values, void *context);
-typedef al_status (*al_load_tensor)(const void *file, const al_torch_tensor *tensor, float *values, bool *found,
-                                    void *context);
-al_status al_trainer_start(al_trainer *trainer, const char *path, bool missing_random, al_draw_tensor draw,
+typedef al_status (*al_load_tensor)(const al_weights *weights, const al_torch_tensor *tensor, float *values,
+                                    char used[200], void *context);
+al_status al_trainer_start(al_trainer *trainer, const al_weights *weights, al_missing missing, al_draw_tensor draw,
                            al_load_tensor load, void *context) AL_MUST_USE;
+/* Puts the starting values into the network: what each cold fit does first. */
+al_status al_trainer_reset(al_trainer *trainer) AL_MUST_USE;
 
 al_status al_trainer_fit(al_trainer *trainer, const al_training *training) AL_MUST_USE;
 al_status al_trainer_predict(al_trainer *trainer, const int32_t *rows, size_t n, const al_prediction *out) AL_MUST_USE;
 al_status al_trainer_head(al_trainer *trainer, const char *name, float *weights, float *bias) AL_MUST_USE;
 void al_trainer_free(al_trainer *trainer);
 
-/* "none" -> NULL; a file as it is; a catalogue name -> its model.safetensors. path: PATH_MAX bytes. */
-al_status al_weights_path(const char *weights, char *path, size_t size, bool *none) AL_MUST_USE;
+/* The weights that `weights:` names; *none: "none", nothing is opened. Messages name source->where. */
+al_status al_weights_of_params(al_weights *weights, bool *none, const json_t *params,
+                               const al_model_source *source) AL_MUST_USE;
+/* For al_model_type.settings: the identity of `weights` in place of its name. */
+al_status al_weights_settings(json_t *settings, const char *base) AL_MUST_USE;
+
+/* A network that only encodes: h of the weights' own network under al_trainer_predict, dropout off, never fitted. The
+ * source has no seed. */
+al_status al_resnet_encoder(al_model **out, const al_weights *weights, size_t stage,
+                            const al_model_source *source) AL_MUST_USE;
+al_status al_bert_encoder(al_model **out, const al_weights *weights, const char *pooling, size_t max_tokens,
+                          const al_model_source *source) AL_MUST_USE;
 
 #endif

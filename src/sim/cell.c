@@ -160,7 +160,8 @@ static al_status set_up(al_loop *l, const al_cell *cell) {
                             .split = l->split,
                             .seed = cell->seed,
                             .replicate = cell->replicate,
-                            .where = cell->model_label};
+                            .where = cell->model_label,
+                            .base = cell->base};
   return cell->model->open(&l->model, cell->model_options, &source);
 }
 

@@ -28,12 +28,13 @@ typedef struct al_problem {
   al_split *splits; /* one a replicate, or one for all */
   size_t split_count;
   al_features **f;               /* one a split */
+  char weights[33];              /* hash of a frozen representation's; "" without one */
   al_token_sets *words, *pieces; /* NULL when no strategy asks for them */
 } al_problem;
 
 typedef struct al_cell {
-  char *name; /* file name without .jsonl */
-  const char *study;
+  char *name;               /* file name without .jsonl */
+  const char *study, *base; /* base: folder that the experiment's relative files start from */
   uint64_t seed;
   uint32_t replicate;
   const al_problem *problem;

@@ -34,6 +34,8 @@ json_t *al_loop_header(const al_loop *l) {
                            dataset->multi ? "multi" : "single", "train", (json_int_t)l->split->train_size, "pool",
                            (json_int_t)l->pool.size, "test", (json_int_t)l->split->test_size, "evaluated",
                            (json_int_t)l->evaluated_count, "classes", classes, "options", copy(cell->problem->entry));
+  if (*cell->problem->weights != '\0')
+    json_object_set_new(data, "representation_weights", json_string(cell->problem->weights));
   json_t *streams = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "split", hex_of_stream(l, "split", NULL), "order",
                               hex_of_stream(l, "order", NULL), "initial", hex_of_stream(l, "initial", NULL), "start",
                               hex_of_stream(l, "start", NULL), "fit", hex_of_stream(l, "fit", NULL), "query",

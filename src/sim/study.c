@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "model/frozen.h"
 #include "record/record.h"
 #include "sim/host.h"
 #include "sim/pool.h"
@@ -37,6 +38,13 @@ static al_status open_problem(al_problem *problem, const al_experiment *experime
   problem->label = text_of(listed, "label");
   snprintf(problem->where, sizeof problem->where, "%s: datasets[%zu]", experiment->path, index);
   AL_TRY(al_dataset_open(&problem->dataset, problem->entry, experiment->base, problem->where));
+  const json_t *representation = json_object_get(problem->entry, "representation");
+  if (al_frozen_given(representation)) {
+    char where[sizeof problem->where + 20];
+    snprintf(where, sizeof where, "%s.representation", problem->where);
+    AL_TRY(al_frozen_check(representation, problem->dataset->kind, experiment->base, where));
+    AL_TRY(al_frozen_weights(problem->weights, representation, experiment->base));
+  }
   problem->split_count = splits_move(problem) ? replicates : 1;
   AL_TRY(AL_NEW(&problem->splits, problem->split_count));
   AL_TRY(AL_NEW(&problem->f, problem->split_count));
@@ -69,7 +77,7 @@ static al_status hash_of(char hex[33], const al_cell *cell) {
   json_t *model = NULL, *strategy = NULL, *oracle = NULL, *cost = NULL, *all = NULL;
   const al_problem *problem = cell->problem;
   const al_split *split = &problem->splits[problem->split_count == 1 ? 0 : cell->replicate];
-  AL_TRY(al_params_nondefault(&model, cell->model->params, cell->model_options));
+  AL_TRY(al_model_settings(&model, cell->model, cell->model_options, cell->base));
   all = json_pack("{s:i,s:I,s:i,s:s,s:s,s:s,s:o}", "stream_version", AL_STREAM_VERSION, "seed", (json_int_t)cell->seed,
                   "replicate", (int)cell->replicate, "dataset", problem->dataset->name, "digest", split->digest,
                   "model", cell->model->name, "model_options", model);
@@ -78,7 +86,13 @@ static al_status hash_of(char hex[33], const al_cell *cell) {
   static const char *const of_data[] = {"pool", "representation"};
   for (size_t i = 0; i < 2; i++) {
     json_t *value = json_object_get(problem->entry, of_data[i]);
-    if (value != NULL && !json_is_null(value)) json_object_set(all, of_data[i], value);
+    if (value == NULL || json_is_null(value)) continue;
+    json_t *frozen = NULL;
+    if (al_frozen_given(value)) AL_TRY(al_frozen_settings(&frozen, value, cell->base));
+    if (frozen != NULL)
+      json_object_set_new(all, of_data[i], frozen);
+    else
+      json_object_set(all, of_data[i], value);
   }
   if (cell->holdout != 0) json_object_set_new(all, "holdout", json_integer((json_int_t)cell->holdout));
   if (cell->sample != 0) json_object_set_new(all, "sample", json_integer((json_int_t)cell->sample));
@@ -264,6 +278,7 @@ static al_status add_all(builder *b, bool references) {
       for (size_t m = 0; m < models; m++) {
         const json_t *entry = json_array_get(e->models, m);
         al_cell cell = {.study = e->study,
+                        .base = e->base,
                         .seed = e->seed,
                         .replicate = (uint32_t)replicate,
                         .problem = problem,
@@ -276,9 +291,12 @@ static al_status add_all(builder *b, bool references) {
         assert(cell.model != NULL);
         snprintf(where, sizeof where, "%s: models[%zu]", e->path, m);
         if (replicate >= b->replicates[m]) continue;
-        if (cell.model->check(cell.model_options, problem->dataset->kind, where) != AL_OK) {
+        status = cell.model->check(cell.model_options, problem->dataset->kind, e->base, where);
+        if (status == AL_ENVIRONMENT) goto done; /* missing weights are no impossible combination */
+        if (status != AL_OK) {
           if (replicate == 0 && !references)
             AL_TRY(leave_out(study, problem->label, cell.model_label, "*", al_message()));
+          status = AL_OK;
           continue;
         }
         bool fixed = cell.model->deterministic && al_pool_is_fixed(problem->entry) && problem->split_count == 1;
@@ -383,7 +401,9 @@ static al_status prepare_model(void *context, void *result) {
                             .split = &problem->splits[problem->split_count == 1 ? 0 : cell->replicate],
                             .seed = cell->seed,
                             .replicate = cell->replicate,
-                            .where = cell->model_label};
+                            .where = cell->model_label,
+                            .base = cell->base,
+                            .announce = cell->replicate == 0};
   al_status status = cell->model->open(&model, cell->model_options, &source);
   if (model != NULL) cell->model->free(model);
   return status;
@@ -401,14 +421,42 @@ static bool prepared_before(const al_study *study, size_t index) {
   return false;
 }
 
+typedef struct {
+  al_problem *problem;
+  al_model_source source;
+} representation_task;
+
+static al_status prepare_representation(void *context, void *result) {
+  representation_task *task = context;
+  al_features *f = NULL;
+  (void)result;
+  al_status status = al_model_representation_open(&f, task->problem->entry, &task->source);
+  al_features_free(f);
+  return status;
+}
+
+/* A frozen encoder runs in a child, so that this process, which forks workers, never has libtorch's threads. */
+static al_status open_representation(al_problem *problem, size_t split, const al_experiment *e) {
+  char where[sizeof problem->where + 20];
+  snprintf(where, sizeof where, "%s.representation", problem->where);
+  representation_task task = {problem,
+                              {.dataset = problem->dataset,
+                               .split = &problem->splits[split],
+                               .seed = e->seed,
+                               .where = where,
+                               .base = e->base}};
+  al_status status = AL_OK;
+  if (al_frozen_given(json_object_get(problem->entry, "representation")))
+    status = al_engine_isolate(prepare_representation, &task, NULL, 0);
+  return status == AL_OK ? al_model_representation_open(&problem->f[split], problem->entry, &task.source) : status;
+}
+
 al_status al_study_prepare(al_study *study) {
   al_status status = AL_OK;
   for (size_t i = 0; i < study->problem_count; i++) {
     al_problem *problem = &study->problems[i];
     for (size_t s = 0; s < problem->split_count; s++)
-      if (problem->f[s] == NULL)
-        AL_TRY(al_representation_open(&problem->f[s], problem->dataset, &problem->splits[s], problem->entry,
-                                      study->experiment->seed));
+      if (problem->f[s] == NULL) AL_TRY(open_representation(problem, s, study->experiment));
   }
   for (size_t i = 0; i < study->cell_count; i++) {
     al_cell *cell = &study->cells[i];

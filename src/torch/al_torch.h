@@ -30,8 +30,9 @@ typedef struct al_torch_config {
   /* BERT: vocabulary rows kept, positions, token types */
   size_t vocabulary, positions, types, width, layers, heads, inner;
   int pooling;
-  /* ResNet-18: channels of the input, stages (1 to 4), width of the first stage */
-  size_t channels, stages, stage_width;
+  /* ResNet: depth (50: bottlenecks of four times the width; else 18), channels of the input, stages (1 to 4), width of
+   * the first stage */
+  size_t depth, channels, stages, stage_width;
   int stem;
   double mean[3], deviation[3]; /* pixels / 255 are normalised by these, a channel each */
   int pretext;                  /* BERT: the heads of al_torch_pretext exist and are trained, the classifier is not */

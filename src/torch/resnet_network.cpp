@@ -1,5 +1,5 @@
-// ResNet-18 (He et al. 2016) of any width and number of stages: libtorch's convolutions (oneDNN) and autograd, the rest
-// of a step as in network.cpp.
+// ResNet-18 and -50 (He et al. 2016; the stride of a bottleneck is in its 3x3 convolution, as torchvision has it) of
+// any width and number of stages: libtorch's convolutions (oneDNN) and autograd, the rest of a step as in network.cpp.
 #include "torch/network.hpp"
 
 #include <cstring>
@@ -17,12 +17,20 @@ public:
   explicit resnet(const al_torch_config &c);
   double learn(const al_torch_batch &batch, const int32_t *labels) override;
   void embed(const al_torch_batch &batch, bool stochastic, float *h) override;
-  size_t width() const override { return config.stage_width << (config.stages - 1); }
+  size_t width() const override {
+    return static_cast<size_t>(expansion()) * (config.stage_width << (config.stages - 1));
+  }
   const char *head() const override { return "fc"; }
   // Feature maps after `stages` stages.
   Tensor maps(Tensor x, bool training, size_t stages);
 
 private:
+  bool deep() const { return config.depth == 50; }
+  int64_t expansion() const { return deep() ? 4 : 1; }
+  int blocks(size_t stage) const {
+    static constexpr int of_50[4] = {3, 4, 6, 3};
+    return deep() ? of_50[stage] : 2;
+  }
   Tensor conv(const Tensor &x, const std::string &name, int64_t stride, int64_t padding) {
     return torch::conv2d(x, leaf(name + ".weight"), {}, stride, padding);
   }
@@ -38,20 +46,31 @@ resnet::resnet(const al_torch_config &c) : al_torch_net(c) {
   auto first = static_cast<int64_t>(c.stage_width), kernel = static_cast<int64_t>(c.stem == AL_STEM_IMAGENET ? 7 : 3);
   add("conv1.weight", {first, static_cast<int64_t>(c.channels), kernel, kernel});
   add_norm("bn1", first, true);
+  int64_t in = first;
   for (size_t s = 0; s < c.stages; s++)
-    for (int b = 0; b < 2; b++) {
+    for (int b = 0; b < blocks(s); b++) {
       std::string at = "layer" + std::to_string(s + 1) + "." + std::to_string(b) + ".";
-      int64_t out = first << s, in = b == 0 && s > 0 ? out / 2 : out;
-      add(at + "conv1.weight", {out, in, 3, 3});
-      add_norm(at + "bn1", out, true);
-      add(at + "conv2.weight", {out, out, 3, 3});
-      add_norm(at + "bn2", out, true);
+      int64_t inner = first << s, out = inner * expansion();
+      if (deep()) {
+        add(at + "conv1.weight", {inner, in, 1, 1});
+        add_norm(at + "bn1", inner, true);
+        add(at + "conv2.weight", {inner, inner, 3, 3});
+        add_norm(at + "bn2", inner, true);
+        add(at + "conv3.weight", {out, inner, 1, 1});
+        add_norm(at + "bn3", out, true);
+      } else {
+        add(at + "conv1.weight", {out, in, 3, 3});
+        add_norm(at + "bn1", out, true);
+        add(at + "conv2.weight", {out, out, 3, 3});
+        add_norm(at + "bn2", out, true);
+      }
       if (in != out) {
         add(at + "downsample.0.weight", {out, in, 1, 1});
         add_norm(at + "downsample.1", out, true);
       }
+      in = out;
     }
-  add_linear("fc", first << (c.stages - 1), static_cast<int64_t>(c.classes));
+  add_linear("fc", in, static_cast<int64_t>(c.classes));
   allocate();
   make_leaves();
 }
@@ -62,11 +81,12 @@ Tensor resnet::maps(Tensor x, bool training, size_t stages) {
   x = norm(x, "bn1", training).relu_();
   if (stem == AL_STEM_IMAGENET) x = torch::max_pool2d(x, 3, 2, 1);
   for (size_t s = 0; s < stages; s++)
-    for (int b = 0; b < 2; b++) {
+    for (int b = 0; b < blocks(s); b++) {
       std::string at = "layer" + std::to_string(s + 1) + "." + std::to_string(b) + ".";
       int64_t stride = b == 0 && s > 0 ? 2 : 1;
-      Tensor y = norm(conv(x, at + "conv1", stride, 1), at + "bn1", training).relu_();
-      y = norm(conv(y, at + "conv2", 1, 1), at + "bn2", training);
+      Tensor y = norm(conv(x, at + "conv1", deep() ? 1 : stride, deep() ? 0 : 1), at + "bn1", training).relu_();
+      y = norm(conv(y, at + "conv2", deep() ? stride : 1, 1), at + "bn2", training);
+      if (deep()) y = norm(conv(y.relu_(), at + "conv3", 1, 0), at + "bn3", training);
       if (has(at + "downsample.0.weight"))
         x = norm(conv(x, at + "downsample.0", stride, 0), at + "downsample.1", training);
       x = y.add_(x).relu_();

@@ -1,0 +1,19 @@
+/* What the program and the processor are: what promises of equal bits hold for, and what cached floats are keyed by. */
+#ifndef AL_BASE_BUILD_H
+#define AL_BASE_BUILD_H
+
+#include "base/status.h"
+
+#include <stddef.h>
+
+/* XXH3-128 in hex of the running executable and of the libtorch module beside it: same bytes, same results on one kind
+ * of processor. Computed once a process. */
+al_status al_build_id(char hex[33]) AL_MUST_USE;
+
+/* The processor's model name, "unknown" where the system does not tell. */
+void al_cpu_name(char *name, size_t size);
+
+/* The processor's model name and the kernels that OpenBLAS chose for it. */
+void al_cpu_kind(char *kind, size_t size);
+
+#endif
