@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 al_status al_file_read(char **text, size_t *size, const char *path, size_t most) {
   al_buffer buffer = {0};
@@ -100,5 +102,23 @@ al_status al_file_write(const char *path, const void *bytes, size_t size) {
     status = al_fail_errno("cannot write %s", path);
   }
   free(temporary);
+  return status;
+}
+
+al_status al_file_digest(const char *path, char hex[33]) {
+  XXH3_state_t state;
+  char piece[1 << 16];
+  size_t got;
+  FILE *file = fopen(path, "rbe");
+  if (file == NULL) {
+    if (errno == ENOENT) return al_fail(AL_BAD_INPUT, "%s: no such file", path);
+    return al_fail_errno("cannot read %s", path);
+  }
+  XXH3_128bits_reset(&state);
+  while ((got = fread(piece, 1, sizeof piece, file)) != 0) XXH3_128bits_update(&state, piece, got);
+  al_status status = ferror(file) ? al_fail_errno("cannot read %s", path) : AL_OK;
+  fclose(file);
+  XXH128_hash_t hash = XXH3_128bits_digest(&state);
+  snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
   return status;
 }

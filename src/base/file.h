@@ -21,4 +21,7 @@ bool al_file_replaceable(const char *path);
 /* Writes `size` bytes to `path` so that it is whole or what it was: temporary name, fsync, rename. */
 al_status al_file_write(const char *path, const void *bytes, size_t size) AL_MUST_USE;
 
+/* XXH3-128 in hex of a file's bytes. No such file: AL_BAD_INPUT. */
+al_status al_file_digest(const char *path, char hex[33]) AL_MUST_USE;
+
 #endif

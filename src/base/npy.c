@@ -166,29 +166,54 @@ al_status al_npy_to_i32(al_npy *array, const char *path) {
   return AL_OK;
 }
 
-al_status al_npy_write(const char *path, al_npy_type type, const void *data, const size_t *shape, size_t dims) {
+/* Magic, version and header; what follows starts at a multiple of 64. *bytes: of the data. */
+static al_status start_of(al_buffer *buffer, al_npy_type type, const size_t *shape, size_t dims, size_t *bytes) {
   char header[192], text[100] = "";
-  size_t used = 0, count = 1;
+  size_t used = 0;
+  *bytes = sizes[type];
   for (size_t i = 0; i < dims; i++) {
     used += (size_t)snprintf(text + used, sizeof text - used, "%zu,%s", shape[i], i + 1 < dims ? " " : "");
-    count *= shape[i];
+    *bytes *= shape[i];
   }
   int length =
       snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", names[type], text);
-  size_t padded = ((size_t)length + 1 + 10 + 63) / 64 * 64 - 10; /* data starts at a multiple of 64 */
-  al_buffer buffer = {0};
+  size_t padded = ((size_t)length + 1 + 10 + 63) / 64 * 64 - 10;
   unsigned char start[10] = "\x93NUMPY\x01";
   start[7] = 0;
   start[8] = (unsigned char)(padded & 0xff);
   start[9] = (unsigned char)(padded >> 8);
   al_status status;
-  AL_TRY(al_buffer_append(&buffer, start, sizeof start));
-  AL_TRY(al_buffer_append(&buffer, header, (size_t)length));
-  while (buffer.size < 10 + padded - 1) AL_TRY(al_buffer_append(&buffer, " ", 1));
-  AL_TRY(al_buffer_append(&buffer, "\n", 1));
-  AL_TRY(al_buffer_append(&buffer, data, count * sizes[type]));
+  AL_TRY(al_buffer_append(buffer, start, sizeof start));
+  AL_TRY(al_buffer_append(buffer, header, (size_t)length));
+  while (buffer->size < 10 + padded - 1) AL_TRY(al_buffer_append(buffer, " ", 1));
+  AL_TRY(al_buffer_append(buffer, "\n", 1));
+done:
+  return status;
+}
+
+al_status al_npy_write(const char *path, al_npy_type type, const void *data, const size_t *shape, size_t dims) {
+  al_buffer buffer = {0};
+  size_t bytes = 0;
+  al_status status;
+  AL_TRY(start_of(&buffer, type, shape, dims, &bytes));
+  AL_TRY(al_buffer_append(&buffer, data, bytes));
   AL_TRY(al_file_write(path, buffer.data, buffer.size));
 done:
+  al_buffer_free(&buffer);
+  return status;
+}
+
+al_status al_npy_write_scratch(const char *path, al_npy_type type, const void *data, const size_t *shape, size_t dims) {
+  al_buffer buffer = {0};
+  size_t bytes = 0;
+  al_status status = start_of(&buffer, type, shape, dims, &bytes);
+  FILE *file = status == AL_OK ? fopen(path, "wbxe") : NULL;
+  if (status == AL_OK && file == NULL) status = al_fail_errno("cannot write %s", path);
+  if (file != NULL) {
+    bool good = fwrite(buffer.data, 1, buffer.size, file) == buffer.size &&
+                (bytes == 0 || fwrite(data, 1, bytes, file) == bytes);
+    if (fclose(file) != 0 || !good) status = al_fail_errno("cannot write %s", path);
+  }
   al_buffer_free(&buffer);
   return status;
 }

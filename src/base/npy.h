@@ -23,7 +23,11 @@ void al_npy_free(al_npy *array);
 /* In-place conversion to float32 (from f64, i32, i64, u8) or int32 (from i64, u8; out of range: AL_BAD_INPUT). */
 al_status al_npy_to_f32(al_npy *array, const char *path) AL_MUST_USE;
 al_status al_npy_to_i32(al_npy *array, const char *path) AL_MUST_USE;
+/* Whole or not at all, and on disk when it returns. */
 al_status al_npy_write(const char *path, al_npy_type type, const void *data, const size_t *shape,
                        size_t dims) AL_MUST_USE;
+/* Straight into a new file, nothing flushed: for folders that another process reads and nobody keeps. */
+al_status al_npy_write_scratch(const char *path, al_npy_type type, const void *data, const size_t *shape,
+                               size_t dims) AL_MUST_USE;
 
 #endif

@@ -35,11 +35,19 @@ al_status al_cli_unknown_option(const char *command, char **argv) {
                  command);
 }
 
-enum { MOST_NAMES = 64 };
+enum { MOST_NAMES = 128 };
 
 static const al_param *params_of_strategy(const char *name) {
   const al_strategy *strategy = al_strategy_find(name);
   return strategy == NULL ? NULL : strategy->params;
+}
+
+static al_status settle_strategy(const char *name, json_t *params, const char *where) {
+  return al_strategy_settle(al_strategy_find(name), params, where);
+}
+
+static al_status check_batch(const char *name, const json_t *params, size_t batch, const char *where) {
+  return al_strategy_check_batch(al_strategy_find(name), params, batch, where);
 }
 
 static const al_param *params_of_model(const char *name) {
@@ -68,6 +76,8 @@ const al_vocabulary *al_cli_vocabulary(void) {
                                            .oracles = oracles,
                                            .costs = costs,
                                            .strategy_params = params_of_strategy,
+                                           .settle_strategy = settle_strategy,
+                                           .check_batch = check_batch,
                                            .model_params = params_of_model,
                                            .oracle_params = params_of_oracle,
                                            .cost_params = params_of_cost,

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDS = 5, LEAST_FOR_FOLDS = 10, MOST_TOKEN_FILE = 1 << 30 };
+enum { FOLDS = 5, LEAST_FOR_FOLDS = 10, MOST_TOKEN_FILE = 1 << 30, MOST_HISTORY_FILE = 1 << 30 };
 
 static const char help[] =
     "usage: alab query STRATEGY -n K [options]\n"
@@ -34,10 +34,13 @@ static const char help[] =
     "  --labelled F       indices of labelled rows           --labels F     their classes\n"
     "  --head F --bias F  C x D and C, the last layer\n"
     "  --true-labels F    classes of all rows (oracle-error only)\n"
+    "  --history F        past rounds, a line of JSON each (a cell's log is one): round, asked, answers, state\n"
+    "  --state F          where the strategy's own state goes, for the next history\n"
     "  --seed S, --threads N, --param KEY=VALUE (YAML value), --scores, -o FILE\n";
 
 typedef struct {
   const char *probs, *embeddings, *features, *mc, *tokens, *pixels, *labelled, *labels, *head, *bias, *truth, *output;
+  const char *history, *state;
   size_t k, rows, threads;
   uint64_t seed;
   al_texts params;
@@ -71,6 +74,7 @@ static al_status parse(arguments *a, int argc, char **argv, bool *wants_help) {
                                           {"param", required_argument, NULL, 15},
                                           {"scores", no_argument, NULL, 16},
                                           {"history", required_argument, NULL, 17},
+                                          {"state", required_argument, NULL, 18},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
   const char **texts[] = {NULL,       &a->probs,    &a->embeddings, &a->features, &a->mc,   &a->tokens,
@@ -94,7 +98,9 @@ static al_status parse(arguments *a, int argc, char **argv, bool *wants_help) {
     else if (option == 16)
       a->scores = true;
     else if (option == 17)
-      status = al_fail(AL_BAD_INPUT, "--history: no strategy there is uses a history");
+      a->history = optarg;
+    else if (option == 18)
+      a->state = optarg;
     else if (option == 'n')
       status = al_cli_number(&a->k, optarg, "-n", INT32_MAX);
     else if (option == 'o')
@@ -473,8 +479,68 @@ static al_status read_params(json_t **out, const al_strategy *strategy, const ar
     json_object_set_new(given, key, value);
   }
   AL_TRY(al_params_resolve(out, strategy->params, given, strategy->name));
+  AL_TRY(al_strategy_settle(strategy, *out, strategy->name));
+  AL_TRY(al_strategy_check_batch(strategy, *out, a->k, strategy->name));
 done:
   json_decref(given);
+  return status;
+}
+
+/* ---- the past ---- */
+
+/* One round of a history, checked as far as it is read: rows there are, and an answer for each. */
+static al_status check_round(const json_t *round, const arrays *x, const char *path, size_t line) {
+  const json_t *asked = json_object_get(round, "asked"), *answers = json_object_get(round, "answers");
+  json_int_t number = json_integer_value(json_object_get(round, "round"));
+  if (number < 0 || number >= INT32_MAX) return al_fail(AL_BAD_INPUT, "%s:%zu: no round has that number", path, line);
+  if (!json_is_array(asked) || json_array_size(answers) != json_array_size(asked))
+    return al_fail(AL_BAD_INPUT, "%s:%zu: a round needs asked and answers, lists of one length", path, line);
+  for (size_t i = 0; i < json_array_size(asked); i++) {
+    const json_t *row = json_array_get(asked, i);
+    if (!json_is_integer(row) || json_integer_value(row) < 0 || (size_t)json_integer_value(row) >= x->rows)
+      return al_fail(AL_BAD_INPUT, "%s:%zu: asked[%zu] is no row from 0 to %zu", path, line, i, x->rows - 1);
+  }
+  return AL_OK;
+}
+
+/* The lines that are rounds (a cell's log begins with a header and may end with an end line). */
+static al_status read_history(json_t **out, const arrays *x, const char *path) {
+  al_status status;
+  char *text = NULL;
+  size_t size = 0, number = 0;
+  json_t *line = NULL;
+  *out = json_array();
+  AL_TRY(al_file_read(&text, &size, path, MOST_HISTORY_FILE));
+  for (char *at = text, *next; at != NULL && *at != '\0'; at = next) {
+    json_error_t error;
+    next = strchr(at, '\n');
+    size_t length = next == NULL ? strlen(at) : (size_t)(next - at);
+    if (next != NULL) next++;
+    number++;
+    if (strspn(at, " \t\r") >= length) continue;
+    json_decref(line);
+    line = json_loadb(at, length, 0, &error);
+    if (!json_is_object(line)) {
+      status = al_fail(AL_BAD_INPUT, "%s:%zu: not a JSON object%s%s", path, number, line == NULL ? ": " : "",
+                       line == NULL ? error.text : "");
+      goto done;
+    }
+    if (!json_is_integer(json_object_get(line, "round"))) continue;
+    AL_TRY(check_round(line, x, path, number));
+    json_array_append(*out, line);
+  }
+done:
+  json_decref(line);
+  free(text);
+  return status;
+}
+
+static al_status write_state(const al_picks *picks, const char *path) {
+  char *text = json_dumps(picks->state == NULL ? json_null() : picks->state,
+                          JSON_COMPACT | JSON_REAL_PRECISION(17) | JSON_ENCODE_ANY);
+  if (text == NULL) return al_fail(AL_ENVIRONMENT, "out of memory");
+  al_status status = al_file_write(path, text, strlen(text));
+  free(text);
   return status;
 }
 
@@ -528,7 +594,7 @@ static al_status run_query(const al_strategy *strategy, const arguments *a) {
   al_status status;
   arrays x = {0};
   al_picks picks = {0};
-  json_t *params = NULL;
+  json_t *params = NULL, *history = NULL;
   al_oof oof = {0};
   al_stream_key key = {.seed = a->seed, .purpose = "query", .dataset = "query", .strategy = strategy->name};
   AL_TRY(read_params(&params, strategy, a));
@@ -540,17 +606,32 @@ static al_status run_query(const al_strategy *strategy, const arguments *a) {
                     .classes = x.classes,
                     .batch = a->k,
                     .round = 1,
+                    .rows_labelled = x.labelled_rows,
                     .rng = al_rng_open(&key)};
   query.cell_rng = al_rng_child(&query.rng, 0);
+  if (a->history != NULL) {
+    AL_TRY(read_history(&history, &x, a->history));
+    query.history = history;
+  }
+  if (json_array_size(history) != 0) {
+    const json_t *last = json_array_get(history, json_array_size(history) - 1);
+    const json_t *state = json_object_get(last, "state");
+    query.state = json_is_null(state) ? NULL : state;
+    query.round = (size_t)json_integer_value(json_object_get(last, "round")) + 1;
+    key.round = (uint32_t)query.round; /* another round draws anew */
+    query.rng = al_rng_open(&key);
+  }
   AL_TRY(gather(&x, &query, strategy->needs(params), &oof));
   size_t k = a->k < x.pool ? a->k : x.pool;
   AL_TRY(AL_NEW(&picks.pos, k));
   AL_TRY(AL_NEW(&picks.scores, k));
   AL_TRY(al_strategy_select(strategy, &query, params, &picks));
   if (picks.note != NULL) al_log_notice("%s", picks.note);
+  if (a->state != NULL) AL_TRY(write_state(&picks, a->state));
   AL_TRY(print_picks(&x, &picks, a));
 done:
   json_decref(params);
+  json_decref(history);
   al_picks_free(&picks);
   arrays_free(&x);
   return status;

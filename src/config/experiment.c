@@ -191,6 +191,15 @@ static const char *text_of(const json_t *object, const char *key) {
   return json_string_value(json_object_get(object, key));
 }
 
+/* Puts "file:line" in front of a message that starts with the path of what is wrong. */
+static al_status at_line(const reader *r, al_status status) {
+  char path[512];
+  if (status == AL_OK) return status;
+  snprintf(path, sizeof path, "%s", al_message());
+  path[strcspn(path, ": ")] = '\0';
+  return al_context(status, "%s:%zu", r->e->path, al_marks_line(&r->marks, path));
+}
+
 static al_status read_strategy(reader *r, const json_t *entry, const char *path) {
   static const al_param keys[] = {
       {.key = "name", .type = AL_PARAM_STRING, .help = "a strategy's name"},
@@ -210,6 +219,7 @@ static al_status read_strategy(reader *r, const json_t *entry, const char *path)
   }
   snprintf(inner, sizeof inner, "%s.params", path);
   AL_TRY(resolve(r, &params, table, json_object_get(outer, "params"), inner));
+  AL_TRY(at_line(r, r->vocabulary->settle_strategy(name, params, inner)));
   if (label == NULL) label = name;
   AL_TRY(check_label(r, r->e->strategies, label, path));
   json_array_append_new(r->e->strategies, json_pack("{s:s,s:s,s:O}", "name", name, "label", label, "params", params));
@@ -373,6 +383,16 @@ static al_status check_together(const reader *r, const json_t *given) {
       known |= strcmp(r->vocabulary->initial_methods[m], method) == 0;
     if (!known) return unknown_name(r, "initial method", method, r->vocabulary->initial_methods, "initial.method");
   }
+  for (size_t s = 0; s < json_array_size(e->strategies); s++)
+    for (size_t q = 0; q < json_array_size(e->query); q++) {
+      const json_t *strategy = json_array_get(e->strategies, s);
+      size_t batch = (size_t)al_params_int(json_array_get(e->query, q), "batch");
+      char path[64];
+      snprintf(path, sizeof path, "strategies[%zu].params", s);
+      al_status status = at_line(
+          r, r->vocabulary->check_batch(text_of(strategy, "name"), json_object_get(strategy, "params"), batch, path));
+      if (status != AL_OK) return status;
+    }
   if (json_is_number(json_object_get(e->stop, "accuracy")) && al_params_int(e->holdout, "size") == 0)
     return al_fail(AL_BAD_INPUT, "%s: stopping by accuracy reads a hold-out; set holdout: {size: N}",
                    place(r, "stop.accuracy"));

@@ -15,6 +15,11 @@
 typedef struct al_vocabulary {
   const char *const *strategies, *const *models, *const *initial_methods, *const *oracles, *const *costs;
   const al_param *(*strategy_params)(const char *name);
+  /* What the table cannot check of resolved parameters, and names of sub-strategies filled in. Messages start with the
+   * path of what is wrong, at or below `where`. */
+  al_status (*settle_strategy)(const char *name, json_t *params, const char *where);
+  /* Can the strategy work with batches of this size? Messages as above. */
+  al_status (*check_batch)(const char *name, const json_t *params, size_t batch, const char *where);
   const al_param *(*model_params)(const char *name);
   const al_param *(*oracle_params)(const char *name);
   const al_param *(*cost_params)(const char *name);

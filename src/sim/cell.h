@@ -44,6 +44,8 @@ typedef struct al_cell {
   const al_strategy *strategy; /* NULL: the full-data reference */
   const json_t *strategy_params;
   const char *strategy_label, *setting;
+  const json_t *strategy_files;          /* what its parameters name, by content (al_strategy_files); NULL: none */
+  const char *base;                      /* folder that relative names in them start at */
   const json_t *initial, *oracle, *cost; /* resolved mappings with their `kind` or `method` */
   size_t batch, holdout, sample;
   al_budget budget;
@@ -73,6 +75,10 @@ al_status al_cell_probe(const al_cell *cell, size_t n, double *fit_seconds, doub
 /* Has the log of this cell ended under this budget? *complete. A log beyond the budget is AL_BAD_INPUT that names
  * --out. */
 al_status al_cell_progress(const al_cell *cell, const char *folder, bool *complete, size_t *rounds) AL_MUST_USE;
+
+/* Texts in `value` that name one of `files` (al_strategy_files) become "content DIGEST", in its hash and its header:
+ * where a user's file lies changes no line of a log. */
+void al_name_by_content(json_t *value, const json_t *files);
 
 /* What an initial method or strategy needs of the data: "" when it runs on the kind, else the reason it cannot. */
 const char *al_needs_unmet(unsigned needs, unsigned gives, al_kind kind);

@@ -21,6 +21,26 @@ static json_t *hex_of_stream(const al_loop *l, const char *purpose, const char *
 /* A private copy of what the caller resolved: the header must not share references with the experiment. */
 static json_t *copy(const json_t *value) { return value == NULL ? json_null() : json_deep_copy(value); }
 
+void al_name_by_content(json_t *value, const json_t *files) {
+  const char *key;
+  json_t *inner;
+  size_t i;
+  json_object_foreach(value, key, inner) {
+    const json_t *digest = json_is_string(inner) ? json_object_get(files, json_string_value(inner)) : NULL;
+    if (digest != NULL)
+      json_object_set_new(value, key, json_sprintf("content %s", json_string_value(digest)));
+    else
+      al_name_by_content(inner, files);
+  }
+  json_array_foreach(value, i, inner) {
+    const json_t *digest = json_is_string(inner) ? json_object_get(files, json_string_value(inner)) : NULL;
+    if (digest != NULL)
+      json_array_set_new(value, i, json_sprintf("content %s", json_string_value(digest)));
+    else
+      al_name_by_content(inner, files);
+  }
+}
+
 json_t *al_loop_header(const al_loop *l) {
   const al_cell *cell = l->cell;
   const al_dataset *dataset = l->dataset;
@@ -40,16 +60,18 @@ json_t *al_loop_header(const al_loop *l) {
                               hex_of_stream(l, "order", NULL), "initial", hex_of_stream(l, "initial", NULL), "start",
                               hex_of_stream(l, "start", NULL), "fit", hex_of_stream(l, "fit", NULL), "query",
                               hex_of_stream(l, "query", strategy));
+  json_t *params = copy(cell->strategy_params);
+  if (cell->strategy_files != NULL) al_name_by_content(params, cell->strategy_files);
   return json_pack("{s:s,s:i,s:s,s:I,s:i,s:o,s:{s:s,s:s,s:o},s:o,s:{s:s,s:s,s:o},s:s,s:o,s:{s:I},s:o,s:o,s:{s:I},"
                    "s:{s:I},s:o}",
                    "schema", AL_RECORD_SCHEMA, "stream_version", AL_STREAM_VERSION, "study", cell->study, "seed",
                    (json_int_t)cell->seed, "replicate", (int)cell->replicate, "dataset", data, "model", "name",
                    cell->model->name, "label", cell->model_label, "options", copy(cell->model_options), "weights",
                    hash == NULL ? json_null() : json_string(hash), "strategy", "name", strategy, "label",
-                   cell->strategy_label, "params", copy(cell->strategy_params), "setting", cell->setting, "initial",
-                   copy(cell->initial), "query", "batch", (json_int_t)cell->batch, "oracle", copy(cell->oracle), "cost",
-                   copy(cell->cost), "holdout", "size", (json_int_t)cell->holdout, "evaluate", "sample",
-                   (json_int_t)cell->sample, "streams", streams);
+                   cell->strategy_label, "params", params, "setting", cell->setting, "initial", copy(cell->initial),
+                   "query", "batch", (json_int_t)cell->batch, "oracle", copy(cell->oracle), "cost", copy(cell->cost),
+                   "holdout", "size", (json_int_t)cell->holdout, "evaluate", "sample", (json_int_t)cell->sample,
+                   "streams", streams);
 }
 
 static void add_notes(json_t *notes, const al_loop *l) {

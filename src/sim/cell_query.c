@@ -244,6 +244,22 @@ done:
   return status;
 }
 
+/* The past rounds as a strategy may see them: what was asked and answered, and its own state. Metrics, which come from
+ * the test set, and what the log says of L by the true labels stay out. */
+static json_t *past_rounds(const al_loop *l) {
+  static const char *const shown[] = {"round", "asked", "answers", "state"};
+  json_t *history = json_array();
+  for (size_t r = 0; r < json_array_size(l->history); r++) {
+    json_t *round = json_object();
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+      json_t *value = json_object_get(json_array_get(l->history, r), shown[i]);
+      if (value != NULL) json_object_set(round, shown[i], value);
+    }
+    json_array_append_new(history, round);
+  }
+  return history;
+}
+
 al_status al_loop_select_next(al_loop *l, al_batch *b, size_t k, size_t round) {
   al_status status;
   const al_cell *cell = l->cell;
@@ -251,6 +267,7 @@ al_status al_loop_select_next(al_loop *l, al_batch *b, size_t k, size_t round) {
   al_oof oof;
   int32_t *truth = NULL;
   int64_t *label_begin = NULL, *label_end = NULL;
+  json_t *history = NULL;
   unsigned needs = cell->strategy->needs(cell->strategy_params);
   const json_t *last = json_array_get(l->history, json_array_size(l->history) - 1);
   const json_t *state = json_object_get(last, "state");
@@ -259,12 +276,15 @@ al_status al_loop_select_next(al_loop *l, al_batch *b, size_t k, size_t round) {
                     .classes = l->dataset->classes,
                     .batch = k,
                     .labels = l->answers,
-                    .history = (needs & AL_NEED_HISTORY) ? l->history : NULL,
+                    .rows_labelled = l->labelled,
                     .state = json_is_null(state) ? NULL : state,
                     .round = round,
+                    .base = cell->base,
+                    .files = cell->strategy_files,
                     .rng = al_loop_stream(l, "query", cell->strategy->name, (uint32_t)round),
                     .cell_rng = al_loop_stream(l, "prepare", cell->strategy->name, 0)};
   double start = al_seconds();
+  if (needs & AL_NEED_HISTORY) query.history = history = past_rounds(l);
   AL_TRY(AL_NEW(&label_begin, l->labelled_count));
   AL_TRY(AL_NEW(&label_end, l->labelled_count));
   for (size_t i = 0; i < l->labelled_count; i++) {
@@ -291,6 +311,7 @@ al_status al_loop_select_next(al_loop *l, al_batch *b, size_t k, size_t round) {
   AL_TRY(al_strategy_select(cell->strategy, &query, cell->strategy_params, &b->picks));
   l->seconds_query = al_seconds() - start;
 done:
+  json_decref(history);
   free(truth);
   free(label_begin);
   free(label_end);

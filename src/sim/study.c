@@ -97,7 +97,8 @@ static al_status hash_of(char hex[33], const al_cell *cell) {
   if (cell->holdout != 0) json_object_set_new(all, "holdout", json_integer((json_int_t)cell->holdout));
   if (cell->sample != 0) json_object_set_new(all, "sample", json_integer((json_int_t)cell->sample));
   if (cell->strategy != NULL) {
-    AL_TRY(al_params_nondefault(&strategy, cell->strategy->params, cell->strategy_params));
+    AL_TRY(al_strategy_nondefault(&strategy, cell->strategy, cell->strategy_params));
+    if (cell->strategy_files != NULL) al_name_by_content(strategy, cell->strategy_files);
     json_object_set_new(all, "strategy", json_string(cell->strategy->name));
     json_object_set(all, "params", strategy);
     json_object_set_new(all, "initial",
@@ -224,10 +225,14 @@ static al_status add_strategies(builder *b, al_cell *cell, size_t pool) {
     cell->strategy = al_strategy_find(text_of(entry, "name"));
     cell->strategy_params = json_object_get(entry, "params");
     cell->strategy_label = text_of(entry, "label");
+    cell->strategy_files = json_array_get(b->study->files, s);
+    if (json_object_size(cell->strategy_files) == 0) cell->strategy_files = NULL;
+    cell->base = e->base;
     assert(cell->strategy != NULL);
     const char *unmet =
         al_needs_unmet(cell->strategy->needs(cell->strategy_params), cell->model->gives, cell->problem->dataset->kind);
-    if (cell->problem->dataset->multi && !cell->strategy->multi) unmet = "it takes single-label data only";
+    if (cell->problem->dataset->multi && !al_strategy_takes_multi(cell->strategy, cell->strategy_params))
+      unmet = "it takes single-label data only";
     if (*unmet != '\0') {
       if (cell->replicate == 0)
         AL_TRY(leave_out(b->study, cell->problem->label, cell->model_label, cell->strategy_label, unmet));
@@ -247,6 +252,7 @@ static al_status add_reference(builder *b, al_cell *cell) {
   char *setting = NULL;
   cell->strategy = NULL;
   cell->strategy_params = NULL;
+  cell->strategy_files = NULL;
   cell->strategy_label = "full-data";
   cell->initial = json_array_get(e->initial, 0);
   cell->oracle = json_array_get(e->oracle, 0);
@@ -310,6 +316,24 @@ done:
   return status;
 }
 
+/* Programs of the user's, by content, once for all cells. */
+static al_status read_files(al_study *study) {
+  const al_experiment *e = study->experiment;
+  study->files = json_array();
+  for (size_t s = 0; s < json_array_size(e->strategies); s++) {
+    const json_t *entry = json_array_get(e->strategies, s);
+    const al_strategy *strategy = al_strategy_find(text_of(entry, "name"));
+    json_t *files = NULL;
+    char where[512];
+    assert(strategy != NULL);
+    snprintf(where, sizeof where, "%s: strategies[%zu].params", e->path, s);
+    al_status status = al_strategy_files(&files, strategy, json_object_get(entry, "params"), e->base, where);
+    if (status != AL_OK) return status;
+    json_array_append_new(study->files, files);
+  }
+  return AL_OK;
+}
+
 static al_status count_replicates(builder *b, size_t *most) {
   const al_experiment *e = b->study->experiment;
   size_t models = json_array_size(e->models);
@@ -348,6 +372,7 @@ al_status al_study_open(al_study **out, const al_experiment *experiment) {
   study->problem_count = json_array_size(experiment->datasets);
   AL_TRY(al_host_build(&study->build));
   AL_TRY(count_replicates(&b, &most));
+  AL_TRY(read_files(study));
   AL_TRY(AL_NEW(&study->problems, study->problem_count));
   for (size_t i = 0; i < study->problem_count; i++) AL_TRY(open_problem(&study->problems[i], experiment, i, most));
   AL_TRY(add_all(&b, false));
@@ -387,6 +412,7 @@ void al_study_free(al_study *study) {
   free(study->problems);
   json_decref(study->left_out);
   json_decref(study->build);
+  json_decref(study->files);
   free(study);
 }
 

@@ -16,6 +16,7 @@ typedef struct al_study {
   size_t cell_count, reference_count;
   json_t *left_out; /* array of {"dataset", "model", "strategy", "why"} */
   json_t *build;
+  json_t *files; /* array, an object a strategy: what its parameters name, by content */
 } al_study;
 
 /* Opens (and prepares, on first use) every dataset and lays out the grid. Nothing left to run: AL_BAD_INPUT. */

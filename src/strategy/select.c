@@ -6,6 +6,8 @@
 #include "base/simd.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static al_status missing(const al_strategy *strategy, const char *what) {
@@ -134,14 +136,33 @@ static al_status check_picks(const al_strategy *strategy, const al_query *query,
   return status;
 }
 
-/* Puts another remark behind the strategy's own. */
-static al_status add_note(al_picks *picks, const char *text) {
-  if (picks->note == NULL) return al_copy_string(&picks->note, text);
-  char *both = NULL;
-  al_status status = al_format(&both, "%s; %s", picks->note, text);
-  if (status != AL_OK) return status;
+al_status al_picks_note(al_picks *picks, const char *format, ...) {
+  al_buffer text = {0};
+  char line[1000];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  al_status status = AL_OK;
+  if (picks->note != NULL) status = al_buffer_print(&text, "%s; ", picks->note);
+  if (status == AL_OK) status = al_buffer_print(&text, "%s", line);
+  if (status != AL_OK) {
+    al_buffer_free(&text);
+    return status;
+  }
   free(picks->note);
-  picks->note = both;
+  picks->note = text.data;
+  return AL_OK;
+}
+
+/* What a round line can carry. */
+static al_status check_state(const al_strategy *strategy, const json_t *state) {
+  if (state == NULL) return AL_OK;
+  size_t size = json_dumpb(state, NULL, 0, JSON_COMPACT | JSON_REAL_PRECISION(17) | JSON_ENCODE_ANY);
+  if (size == 0) return internal(strategy, "gave a state that is no JSON");
+  if (size > AL_MOST_STATE)
+    return al_fail(AL_BAD_INPUT, "%s: its state has %zu bytes, and a round line carries at most %d; lower the batch",
+                   strategy->name, size, AL_MOST_STATE);
   return AL_OK;
 }
 
@@ -155,7 +176,8 @@ al_status al_strategy_select(const al_strategy *strategy, const al_query *query,
   unsigned needs = strategy->needs(params);
   al_query dense;
   bool substituted = false;
-  if ((needs & AL_NEED_DENSE) && (needs & AL_NEED_EMBEDDINGS) && query->h_pool.kind == AL_VIEW_CSR) {
+  if (strategy->children == NULL && (needs & AL_NEED_DENSE) && (needs & AL_NEED_EMBEDDINGS) &&
+      query->h_pool.kind == AL_VIEW_CSR) {
     if (query->f_pool.kind != AL_VIEW_DENSE) return missing(strategy, "dense embeddings or dense features");
     dense = *query;
     dense.h_pool = query->f_pool;
@@ -166,7 +188,10 @@ al_status al_strategy_select(const al_strategy *strategy, const al_query *query,
   al_status status = check_inputs(strategy, query, needs);
   if (status == AL_OK) status = strategy->select(query, params, picks);
   if (status == AL_OK) status = check_picks(strategy, query, picks, k);
-  if (status == AL_OK && substituted) status = add_note(picks, "the embeddings are sparse: the features stand in");
+  if (status == AL_OK) status = check_state(strategy, picks->state);
+  if (status == AL_OK && substituted) status = al_picks_note(picks, "the embeddings are sparse: the features stand in");
+  if (status == AL_OK && strategy->children != NULL && (needs & AL_NEED_ORACLE))
+    status = al_picks_note(picks, "UPPER-BOUND REFERENCE: oracle-error, which sees the labels, is part of it");
   return status;
 }
 

@@ -11,6 +11,8 @@ extern const al_strategy al_strategy_random, al_strategy_entropy, al_strategy_le
 extern const al_strategy al_strategy_discriminative, al_strategy_probcover;
 extern const al_strategy al_strategy_k_means, al_strategy_kmeans_plus_plus, al_strategy_typiclust,
     al_strategy_cluster_margin, al_strategy_margin_clustered, al_strategy_alfa_mix;
+extern const al_strategy al_strategy_schedule, al_strategy_mixture, al_strategy_subsample, al_strategy_exec,
+    al_strategy_albl, al_strategy_bandit;
 
 const al_strategy *const al_strategies[] = {
     &al_strategy_random,
@@ -43,6 +45,12 @@ const al_strategy *const al_strategies[] = {
     &al_strategy_probcover,
     &al_strategy_cal,
     &al_strategy_discriminative,
+    &al_strategy_schedule,
+    &al_strategy_mixture,
+    &al_strategy_subsample,
+    &al_strategy_exec,
+    &al_strategy_albl,
+    &al_strategy_bandit,
     NULL,
 };
 

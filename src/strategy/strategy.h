@@ -70,7 +70,8 @@ typedef struct al_query {
   al_view h_pool, h_labelled;     /* EMBEDDINGS; kind NONE when not needed */
   al_view f_pool, f_labelled;     /* FEATURES */
   /* FEATURES of L and U together in an order that is the same in every round: the starting pool's (`alab query`: all
-   * rows), and the index in it of each item. What is computed once a cell hangs on these and on cell_rng alone. */
+   * rows), and the index in it of each item. What is computed once a cell hangs on these and on cell_rng alone. Inside
+   * `subsample` some of its rows are neither in U nor in L. */
   al_view f_all;
   const int32_t *all_pool, *all_labelled; /* |U|, |L| */
   const void *prepared;                   /* what `prepare` made, or NULL: make it for this call */
@@ -84,12 +85,17 @@ typedef struct al_query {
   const float *head, *bias; /* HEAD: C x D (the columns of h), C */
   const al_oof *oof;        /* NULL when |L| < 10 or one class: the strategy falls back and says so */
   const al_refit *refit;
-  const json_t *history; /* HISTORY: array of past round objects */
-  const json_t *state;   /* what the strategy returned in picks->state last round, or NULL */
-  const int32_t *truth;  /* ORACLE: |U| */
-  size_t round;          /* 1 for the first query */
-  al_rng rng;            /* this query's stream; copy before drawing */
-  al_rng cell_rng;       /* a stream that is the same in every round of the cell; copy before drawing */
+  /* HISTORY: array of past rounds, oldest first, each {round, asked: rows, answers: lists of classes or null, state},
+   * or NULL: none. Nothing that was measured on the test set is in it. */
+  const json_t *history;
+  const int32_t *rows_labelled; /* |L|: the rows by which the history's `asked` names the items of L; with HISTORY */
+  const json_t *state;          /* what the strategy returned in picks->state last round, or NULL */
+  const int32_t *truth;         /* ORACLE: |U| */
+  size_t round;                 /* 1 for the first query */
+  const char *base;             /* folder that relative paths in parameters start at; NULL: the working directory */
+  const json_t *files;          /* what `files` said when the study was opened, or NULL */
+  al_rng rng;                   /* this query's stream; copy before drawing */
+  al_rng cell_rng;              /* a stream that is the same in every round of the cell; copy before drawing */
 } al_query;
 
 /* Answer. The caller gives arrays of at least min(k, |U|); `note` and `state` are left NULL or set to fresh values that
@@ -119,6 +125,15 @@ typedef struct al_strategy {
    * the same). The loop calls it before the first select that meets it and keeps it; `forget` frees it. */
   al_status (*prepare)(void **prepared, const al_query *query, const json_t *params);
   void (*forget)(void *prepared);
+  /* Composed strategies: the parameters that name sub-strategies (a name, {name, params}, or a list of them), ended by
+   * NULL. Sub-strategies are asked through al_strategy_select, so nothing is substituted for the whole. */
+  const char *const *children;
+  bool adaptive; /* learns from the rounds that it chose itself, by its state: two of them cannot share a round */
+  /* Optional: can it, and what it is made of, work with batches of this size? Messages start with `where`. */
+  al_status (*check_batch)(const json_t *params, size_t batch, const char *where);
+  /* Optional: adds to `files` a member a file that the parameters name, its name as given -> digest of its content:
+   * what counts of a user's file. Relative names start at `base`. Messages start with `where`. */
+  al_status (*files)(json_t *files, const json_t *params, const char *base, const char *where);
 } al_strategy;
 
 /* The registry, in documentation order; ends with NULL. */
@@ -131,5 +146,27 @@ const al_strategy *al_strategy_find(const char *name); /* NULL when unknown */
 al_status al_strategy_select(const al_strategy *strategy, const al_query *query, const json_t *params,
                              al_picks *picks) AL_MUST_USE;
 void al_picks_free(al_picks *picks); /* pos, scores, note, state */
+/* Puts another remark behind those there are. */
+al_status al_picks_note(al_picks *picks, const char *format, ...) AL_PRINTF(2, 3) AL_MUST_USE;
+
+enum { AL_MOST_STATE = 65536 }; /* bytes of a strategy's state as JSON */
+
+/* ---- parameters (strategy/settle.c) ---- */
+
+/* What the table cannot do for parameters that al_params_resolve made: sub-strategies become {name, params} with every
+ * default filled in, unknown names (with the nearest valid one) and parameters are refused, `check` is called. Messages
+ * start with the path of what is wrong below `where`. */
+al_status al_strategy_settle(const al_strategy *strategy, json_t *params, const char *where) AL_MUST_USE;
+/* `check_batch`, or that of the parts of one that has none. */
+al_status al_strategy_check_batch(const al_strategy *strategy, const json_t *params, size_t batch,
+                                  const char *where) AL_MUST_USE;
+/* *out = the settled parameters that are not at their default, sub-strategies' too: what settings hashes are made of.
+ */
+al_status al_strategy_nondefault(json_t **out, const al_strategy *strategy, const json_t *params) AL_MUST_USE;
+/* *out = a fresh object of all `files`, the sub-strategies' too; empty where there are none. */
+al_status al_strategy_files(json_t **out, const al_strategy *strategy, const json_t *params, const char *base,
+                            const char *where) AL_MUST_USE;
+/* Can it answer for multi-label data: itself, and all that it is made of? */
+bool al_strategy_takes_multi(const al_strategy *strategy, const json_t *params);
 
 #endif

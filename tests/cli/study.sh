@@ -146,7 +146,8 @@ for f in "$here"/again/*.pdf "$here"/again/*.svg "$here"/again/summary.csv; do
 done
 
 # every strategy of the registry runs in the loop, or is left out by name
-names=$("$alab" list strategies | awk '{print $1}' | paste -sd, -)
+# (those that are made of others need parameters: composed.sh, exec.sh)
+names=$("$alab" list strategies | awk '$2 != "composed" && $2 != "adaptive" {print $1}' | paste -sd, -)
 cat >"$here/every.yaml" <<Y
 study: every
 replicates: 1

@@ -726,13 +726,14 @@ static void contract(void **state) {
       static input x, before;
       make_input(&x, which, which % 2 == 0);
       const al_strategy *strategy = al_strategies[s];
-      json_t *params = NULL;
-      assert_int_equal(al_params_resolve(&params, strategy->params, NULL, strategy->name), AL_OK);
+      const char *options = options_for(strategy);
+      if (options == NULL) continue;
+      json_t *params = settled(strategy, options);
       unsigned needs = strategy->needs(params);
       json_decref(params);
       memcpy(&before, &x, sizeof x);
       answer first, again;
-      al_status status = ask(strategy, &x.query, "{}", &first);
+      al_status status = ask(strategy, &x.query, options, &first);
       if (x.m == 0 && (needs & AL_NEED_LABELLED)) {
         assert_int_equal(status, AL_BAD_INPUT);
         assert_non_null(strstr(al_message(), "labelled"));
@@ -752,7 +753,7 @@ static void contract(void **state) {
         if (first.picks.scored) assert_true(isfinite(first.scores[i]) && (negative || first.scores[i] >= 0.0));
       }
       assert_memory_equal(&before, &x, sizeof x); /* inputs unchanged */
-      assert_int_equal(ask(strategy, &x.query, "{}", &again), AL_OK);
+      assert_int_equal(ask(strategy, &x.query, options, &again), AL_OK);
       assert_memory_equal(first.pos, again.pos, first.picks.count * sizeof *first.pos);
       forget(&first);
       forget(&again);
