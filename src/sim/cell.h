@@ -45,7 +45,6 @@ typedef struct al_cell {
   const json_t *strategy_params;
   const char *strategy_label, *setting;
   const json_t *strategy_files;          /* what its parameters name, by content (al_strategy_files); NULL: none */
-  const char *base;                      /* folder that relative names in them start at */
   const json_t *initial, *oracle, *cost; /* resolved mappings with their `kind` or `method` */
   size_t batch, holdout, sample;
   al_budget budget;

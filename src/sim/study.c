@@ -227,7 +227,6 @@ static al_status add_strategies(builder *b, al_cell *cell, size_t pool) {
     cell->strategy_label = text_of(entry, "label");
     cell->strategy_files = json_array_get(b->study->files, s);
     if (json_object_size(cell->strategy_files) == 0) cell->strategy_files = NULL;
-    cell->base = e->base;
     assert(cell->strategy != NULL);
     const char *unmet =
         al_needs_unmet(cell->strategy->needs(cell->strategy_params), cell->model->gives, cell->problem->dataset->kind);
