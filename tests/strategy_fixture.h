@@ -39,6 +39,7 @@ typedef struct {
   float oof[MOST_L * MOST_C];
   float head[MOST_C * MOST_D], bias[MOST_C];
   al_oof out_of_fold;
+  al_refit refit;
   al_query query;
 } input;
 
@@ -92,6 +93,92 @@ static inline void random_sets(al_rng *rng, size_t rows, int64_t *begin, int32_t
       }
     begin[i + 1] = at;
   }
+}
+
+/* ---- REFIT: a plain softmax on the dense rows, a few steps of gradient descent from zero ---- */
+
+typedef struct {
+  double w[MOST_C][MOST_D + 1]; /* the intercept last */
+} plain_softmax;
+
+static inline void plain_predict(const input *x, const plain_softmax *model, const bool *present, const float *row,
+                                 double *out) {
+  double sum = 0.0;
+  for (size_t c = 0; c < x->c; c++) {
+    double score = model->w[c][x->d];
+    for (size_t j = 0; j < x->d; j++) score += model->w[c][j] * (double)row[j];
+    sum += out[c] = present[c] ? exp(fmin(fmax(score, -300.0), 300.0)) : 0.0;
+  }
+  for (size_t c = 0; c < x->c; c++) out[c] /= sum;
+}
+
+static inline void plain_steps(const input *x, plain_softmax *model, const bool *present, const float *const *rows,
+                               const int32_t *labels, size_t n, unsigned steps) {
+  for (unsigned s = 0; s < steps; s++) {
+    plain_softmax before = *model;
+    double scale = 0.0;
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = 0; j < x->d; j++) scale += (double)rows[i][j] * (double)rows[i][j];
+    for (size_t i = 0; i < n; i++) {
+      double p[MOST_C];
+      plain_predict(x, &before, present, rows[i], p);
+      for (size_t c = 0; c < x->c; c++) {
+        double step = 2.0 * ((c == (size_t)labels[i] ? 1.0 : 0.0) - p[c]) / (1.0 + scale);
+        for (size_t j = 0; j < x->d; j++) model->w[c][j] += step * (double)rows[i][j];
+        model->w[c][x->d] += step;
+      }
+    }
+  }
+}
+
+static inline al_status plain_fit_labelled(void *context, const int32_t *labelled, size_t n, float *probs) {
+  const input *x = context;
+  const float *rows[MOST_L];
+  int32_t labels[MOST_L];
+  bool present[MOST_C] = {false};
+  plain_softmax model = {{{0}}};
+  for (size_t i = 0; i < n; i++) {
+    rows[i] = x->hl + (size_t)labelled[i] * x->d;
+    labels[i] = x->labels[labelled[i]];
+    present[labels[i]] = true;
+  }
+  plain_steps(x, &model, present, rows, labels, n, 5);
+  for (size_t i = 0; i < x->n; i++) {
+    double p[MOST_C];
+    plain_predict(x, &model, present, x->h + i * x->d, p);
+    for (size_t c = 0; c < x->c; c++) probs[i * x->c + c] = (float)p[c];
+  }
+  return AL_OK;
+}
+
+static inline al_status plain_fit_extra(void *context, int32_t pos, const int32_t *classes, size_t m, unsigned steps,
+                                        const int32_t *targets, size_t n, float *probs) {
+  const input *x = context;
+  const float *rows[MOST_L + 1];
+  int32_t labels[MOST_L + 1];
+  bool seen[MOST_C] = {false};
+  plain_softmax base = {{{0}}};
+  for (size_t i = 0; i < x->m; i++) {
+    rows[i] = x->hl + i * x->d;
+    labels[i] = x->labels[i];
+    seen[labels[i]] = true;
+  }
+  rows[x->m] = x->h + (size_t)pos * x->d;
+  plain_steps(x, &base, seen, rows, labels, x->m, 5);
+  for (size_t k = 0; k < m; k++) {
+    plain_softmax model = base;
+    bool present[MOST_C];
+    memcpy(present, seen, sizeof present);
+    present[classes[k]] = true;
+    labels[x->m] = classes[k];
+    plain_steps(x, &model, present, rows, labels, x->m + 1, steps < 2 ? steps : 2);
+    for (size_t t = 0; t < n; t++) {
+      double p[MOST_C];
+      plain_predict(x, &model, present, x->h + (size_t)targets[t] * x->d, p);
+      for (size_t c = 0; c < x->c; c++) probs[(k * n + t) * x->c + c] = (float)p[c];
+    }
+  }
+  return AL_OK;
 }
 
 /* Input number `which` of a fixed sequence. */
@@ -165,6 +252,8 @@ static inline void make_input(input *x, unsigned which, bool csr) {
   for (size_t c = 0; c < x->c; c++) x->bias[c] = (float)(0.3 * al_rng_normal(&last));
   x->query.head = x->head;
   x->query.bias = x->bias;
+  x->refit = (al_refit){.context = x, .fit_labelled = plain_fit_labelled, .fit_extra = plain_fit_extra};
+  x->query.refit = x->m == 0 ? NULL : &x->refit;
   x->query.tokens_pool = (al_sets){x->n, 25, x->tb, x->tb + 1, x->tokens};
   x->query.tokens_labelled = (al_sets){x->m, 25, x->tbl, x->tbl + 1, x->tokens_l};
   x->query.tokens_all = x->query.tokens_pool;

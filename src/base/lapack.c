@@ -14,10 +14,18 @@ extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a,
 
 extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info);
 
+extern void dpotri_(const char *uplo, const int *n, double *a, const int *lda, int *info);
+
 al_status al_cholesky(double *a, size_t n) {
   int order = (int)n, info = 0;
   dpotrf_("U", &order, a, &order, &info); /* row-major lower is column-major upper */
   return info == 0 ? AL_OK : al_fail(AL_ENVIRONMENT, "LAPACK's Cholesky factorisation failed (%d)", info);
+}
+
+al_status al_cholesky_inverse(double *a, size_t n) {
+  int order = (int)n, info = 0;
+  dpotri_("U", &order, a, &order, &info);
+  return info == 0 ? AL_OK : al_fail(AL_ENVIRONMENT, "LAPACK's inverse of a Cholesky factor failed (%d)", info);
 }
 
 al_status al_orthonormalise(double *a, size_t n, size_t k) {

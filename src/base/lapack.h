@@ -19,4 +19,8 @@ al_status al_eigen_symmetric(double *a, size_t n, double *w) AL_MUST_USE;
  */
 al_status al_cholesky(double *a, size_t n) AL_MUST_USE;
 
+/* The lower triangle of a (n x n, row-major), a Cholesky factor, replaced by the inverse of what it is the factor of.
+ * O(2 n^3 / 3). */
+al_status al_cholesky_inverse(double *a, size_t n) AL_MUST_USE;
+
 #endif

@@ -7,6 +7,7 @@
 #include "base/npy.h"
 #include "base/yaml.h"
 #include "model/model.h"
+#include "model/refit.h"
 #include "strategy/strategy.h"
 
 #include <cblas.h>
@@ -130,6 +131,7 @@ typedef struct {
   int32_t *pool_truth, *predicted;
   uint8_t *errors, *fold_of;
   al_subset h_pool, h_labelled, f_pool, f_labelled;
+  al_refitter *refitter;
 } arrays;
 
 static al_status agree_on_rows(arrays *x, size_t rows, const char *path) {
@@ -415,6 +417,16 @@ done:
   return status;
 }
 
+/* Like the loop's, on what is given; what is missing the strategy says. */
+static al_status gather_refit(arrays *x, al_query *query) {
+  if (x->labels.data == NULL || x->labelled_count == 0) return AL_OK;
+  if (x->embeddings.data == NULL) return al_fail(AL_BAD_INPUT, "query: refits need --embeddings");
+  al_log_notice("refits are those of alab's linear model on the embeddings (l2 1)");
+  al_status status = al_refitter_new(&x->refitter, &query->h_labelled, x->labels.data, x->classes, &query->h_pool, 1.0);
+  if (status == AL_OK) query->refit = al_refitter_callbacks(x->refitter);
+  return status;
+}
+
 static al_status gather(arrays *x, al_query *query, unsigned needs, al_oof *oof) {
   al_status status = AL_OK;
   if (x->probs.data != NULL) {
@@ -458,6 +470,7 @@ static al_status gather(arrays *x, al_query *query, unsigned needs, al_oof *oof)
   query->all_pool = x->pool_rows;
   query->all_labelled = x->labelled_rows;
   if (needs & AL_NEED_OOF) AL_TRY(gather_oof(x, query, oof));
+  if ((needs & AL_NEED_REFIT) || ((needs & AL_NEED_MC_OR_REFIT) && query->mc == NULL)) AL_TRY(gather_refit(x, query));
 done:
   return status;
 }
@@ -566,6 +579,7 @@ done:
 }
 
 static void arrays_free(arrays *x) {
+  al_refitter_free(x->refitter);
   al_npy *npys[] = {&x->probs,    &x->embeddings, &x->features, &x->mc,   &x->pixels,
                     &x->labelled, &x->labels,     &x->head,     &x->bias, &x->truth};
   for (size_t i = 0; i < sizeof npys / sizeof *npys; i++) al_npy_free(npys[i]);

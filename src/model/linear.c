@@ -231,6 +231,8 @@ static const char *weights_of_linear(const al_model *model) {
 
 static size_t passes_of_linear(const al_model *model) { return model->passes; }
 
+static double l2_of_linear(const al_model *model) { return model->l2; }
+
 static json_t *notes_of_linear(const al_model *model) {
   const al_dataset *dataset = model->source.dataset;
   size_t absent = 0;
@@ -248,7 +250,7 @@ const al_model_type al_model_linear = {
     .summary = "softmax regression with an l2 penalty, fitted to the optimum; its embedding is its input row",
     .citation = "Cox 1958; Nocedal 1980 (L-BFGS)",
     .deterministic = true,
-    .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD | AL_GIVES_OOF,
+    .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD | AL_GIVES_OOF | AL_GIVES_REFIT,
     .params = linear_params,
     .check = check_linear,
     .settings = settings_of_linear,
@@ -259,6 +261,7 @@ const al_model_type al_model_linear = {
     .cross_validate = cross_validate_linear,
     .passes = passes_of_linear,
     .weights_hash = weights_of_linear,
+    .l2 = l2_of_linear,
     .notes = notes_of_linear,
     .free = free_linear,
 };

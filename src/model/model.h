@@ -75,6 +75,7 @@ typedef struct al_model_type {
   al_status (*cross_validate)(al_model *model, const al_training *training, const uint8_t *fold_of, unsigned folds,
                               float *probs);
   size_t (*passes)(const al_model *model);            /* T of mc */
+  double (*l2)(const al_model *model);                /* penalty of REFIT's softmax on h (model/refit.h); NULL: 1 */
   const char *(*weights_hash)(const al_model *model); /* hex, or NULL: starts at random */
   json_t *(*notes)(const al_model *model); /* array of strings about the last fit, or NULL (e.g. absent classes) */
   /* Checkpoints of models whose fit is dear; NULL where a refit is as good. */

@@ -483,6 +483,21 @@ done:
   return status;
 }
 
+al_status al_gram_solve(const double *gram, size_t stride, const int32_t *target, size_t n, size_t p, double l2,
+                        double *a, double *intercept) {
+  al_status status;
+  int32_t *index = NULL;
+  double *found = NULL, objective;
+  AL_TRY(AL_NEW(&index, n));
+  for (size_t i = 0; i < n; i++) index[i] = (int32_t)i;
+  AL_TRY(solve_gram(gram, stride, index, n, target, p, l2, &found, intercept, &objective));
+  memcpy(a, found, n * p * sizeof *a);
+done:
+  free(index);
+  free(found);
+  return status;
+}
+
 al_status al_softmax_fit_gram(al_softmax **out, const al_view *rows, const double *gram, size_t stride,
                               const int32_t *index, size_t n, const int32_t *classes, size_t class_count, double l2) {
   al_status status;

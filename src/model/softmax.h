@@ -16,6 +16,11 @@ al_status al_softmax_fit_gram(al_softmax **out, const al_view *rows, const doubl
                               const int32_t *index, size_t n, const int32_t *classes, size_t class_count,
                               double l2) AL_MUST_USE;
 
+/* The optimum in the span of n rows, given their Gram matrix (n x n with `stride`): a (n x p) and the intercept (p).
+ * target: n, each below p; p > 1. */
+al_status al_gram_solve(const double *gram, size_t stride, const int32_t *target, size_t n, size_t p, double l2,
+                        double *a, double *intercept) AL_MUST_USE;
+
 /* Cross-validation with a given Gram matrix; see al_softmax_cross_validate. */
 al_status al_gram_cross_validate(const double *gram, size_t stride, const int32_t *classes, size_t n,
                                  size_t class_count, double l2, const uint8_t *fold_of, unsigned folds,

@@ -3,6 +3,7 @@
 #ifndef AL_SIM_CELL_PRIVATE_H
 #define AL_SIM_CELL_PRIVATE_H
 
+#include "model/refit.h"
 #include "record/record.h"
 #include "sim/cell.h"
 #include "sim/labelled_state.h"
@@ -20,6 +21,7 @@ typedef struct {
   al_view f_all_view;               /* into f_all, once made */
   int32_t *place;                   /* of a dataset row in the starting pool */
   int32_t *all_pool, *all_labelled; /* pool.size each */
+  al_refitter *refitter;            /* of the last round that needed REFIT */
   void *prepared;                   /* by the cell's strategy, once */
 } al_query_storage;
 

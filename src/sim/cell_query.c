@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "model/refit.h"
 #include "sim/metrics.h"
 
 #include <assert.h>
@@ -17,6 +18,8 @@ const char *al_needs_unmet(unsigned needs, unsigned gives, al_kind kind) {
     return "the model gives no probabilities";
   if ((needs & (AL_NEED_EMBEDDINGS | AL_NEED_OOF | AL_NEED_REFIT)) && !(gives & AL_GIVES_EMBEDDINGS))
     return "the model gives no embeddings";
+  if ((needs & AL_NEED_MC_OR_REFIT) && !(gives & (AL_GIVES_MC | AL_GIVES_EMBEDDINGS)))
+    return "the model gives neither stochastic passes nor embeddings to refit on";
   if ((needs & AL_NEED_MC) && !(gives & AL_GIVES_MC)) return "the model gives no stochastic passes";
   if ((needs & AL_NEED_HEAD) && !(gives & AL_GIVES_HEAD)) return "the model gives no last layer";
   if ((needs & AL_NEED_WORDPIECE) && kind != AL_TEXT) return "WordPiece tokens exist for text only";
@@ -202,6 +205,19 @@ done:
   return status;
 }
 
+/* REFIT: the softmax on h of L, with the linear model's own penalty. */
+static al_status refit_on(al_loop *l, al_query *query) {
+  const al_model_type *type = l->cell->model;
+  double l2 = type->l2 == NULL ? 1.0 : type->l2(l->model);
+  al_refitter_free(l->storage.refitter);
+  l->storage.refitter = NULL;
+  if (l->labelled_count == 0) return AL_OK; /* the strategy says what it misses */
+  al_status status =
+      al_refitter_new(&l->storage.refitter, &query->h_labelled, l->answers, l->dataset->classes, &query->h_pool, l2);
+  if (status == AL_OK) query->refit = al_refitter_callbacks(l->storage.refitter);
+  return status;
+}
+
 /* What the model gives over U and L, each once a round. A dense h of both comes from the model itself. */
 static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof *oof) {
   al_status status = AL_OK;
@@ -209,6 +225,7 @@ static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof
   const al_model_type *type = l->cell->model;
   size_t n = l->unlabelled_count, classes = l->dataset->classes;
   al_prediction want = {0};
+  if (needs & AL_NEED_MC_OR_REFIT) needs |= (type->gives & AL_GIVES_MC) ? AL_NEED_MC : AL_NEED_REFIT;
   if (needs & AL_NEED_PROBS) {
     AL_TRY(al_grow(&s->probs, &s->probs_capacity, n * classes, sizeof *s->probs));
     query->probs = want.probs = s->probs;
@@ -223,7 +240,7 @@ static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof
                    sizeof *s->probs_labelled));
     query->probs_labelled = s->probs_labelled;
   }
-  bool h = (needs & (AL_NEED_EMBEDDINGS | AL_NEED_OOF)) != 0;
+  bool h = (needs & (AL_NEED_EMBEDDINGS | AL_NEED_OOF | AL_NEED_REFIT)) != 0;
   if (h) {
     al_prediction of_labelled = {.h = &query->h_labelled, .subset = &s->h_labelled};
     if (needs & AL_NEED_PROBS_LABELLED) of_labelled.probs = s->probs_labelled;
@@ -240,6 +257,7 @@ static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof
     AL_TRY(type->head(l->model, &query->head, &query->bias, &width));
   }
   if (needs & AL_NEED_OOF) AL_TRY(out_of_fold(l, &query->h_labelled, oof, &query->oof));
+  if (needs & AL_NEED_REFIT) AL_TRY(refit_on(l, query));
 done:
   return status;
 }
@@ -327,6 +345,7 @@ void al_query_storage_free(al_query_storage *s) {
     free(s->token_begin[side]);
     free(s->token_end[side]);
   }
+  al_refitter_free(s->refitter);
   free(s->probs);
   free(s->probs_labelled);
   free(s->place);

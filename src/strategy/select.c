@@ -79,21 +79,24 @@ static al_status check_inputs(const al_strategy *strategy, const al_query *query
   if ((needs & AL_NEED_EMBEDDINGS) && query->h_pool.kind == AL_VIEW_NONE) return missing(strategy, "embeddings");
   if ((needs & AL_NEED_FEATURES) && query->f_pool.kind == AL_VIEW_NONE) return missing(strategy, "features");
   if ((needs & AL_NEED_MC) && query->mc == NULL) return missing(strategy, "stochastic passes");
+  if ((needs & AL_NEED_LABELLED) && query->labelled == 0) return missing(strategy, "labelled items");
+  if ((needs & AL_NEED_LABELLED) && query->labels == NULL) return missing(strategy, "the labels of the labelled items");
   if ((needs & AL_NEED_REFIT) && query->refit == NULL) return missing(strategy, "a model to refit");
+  if ((needs & AL_NEED_MC_OR_REFIT) && query->mc == NULL && query->refit == NULL)
+    return missing(strategy, "stochastic passes, or a model to refit (embeddings and labels)");
   if ((needs & AL_NEED_HEAD) && (query->head == NULL || query->bias == NULL))
     return missing(strategy, "the last layer's weights");
   if ((needs & AL_NEED_ORACLE) && query->truth == NULL) return missing(strategy, "the true labels");
   if ((needs & (AL_NEED_TOKENS | AL_NEED_PIXELS)) && query->tokens_pool.begin == NULL &&
       query->pixels_pool.data == NULL)
     return missing(strategy, (needs & AL_NEED_PIXELS) ? "tokens or pixels" : "tokens");
-  if ((needs & AL_NEED_LABELLED) && query->labelled == 0) return missing(strategy, "labelled items");
-  if ((needs & AL_NEED_LABELLED) && query->labels == NULL) return missing(strategy, "the labels of the labelled items");
   if (needs & AL_NEED_PROBS) AL_TRY(check_probs(query->probs, query->pool, query->classes, "probs"));
   if ((needs & AL_NEED_PROBS_LABELLED) && query->labelled != 0) {
     if (query->probs_labelled == NULL) return missing(strategy, "class probabilities of the labelled items");
     AL_TRY(check_probs(query->probs_labelled, query->labelled, query->classes, "probs of the labelled"));
   }
-  if (needs & AL_NEED_MC) AL_TRY(check_probs(query->mc, query->passes * query->pool, query->classes, "mc"));
+  if ((needs & (AL_NEED_MC | AL_NEED_MC_OR_REFIT)) && query->mc != NULL)
+    AL_TRY(check_probs(query->mc, query->passes * query->pool, query->classes, "mc"));
   if (needs & AL_NEED_EMBEDDINGS) {
     AL_TRY(check_view(&query->h_pool, query->pool, "embeddings of the pool"));
     if (query->labelled != 0) AL_TRY(check_view(&query->h_labelled, query->labelled, "embeddings of the labelled"));
@@ -174,6 +177,7 @@ al_status al_strategy_select(const al_strategy *strategy, const al_query *query,
   if (k == 0) return AL_OK;
   if (query->pool > INT32_MAX) return al_fail(AL_BAD_INPUT, "the pool has more than 2^31 - 1 rows");
   unsigned needs = strategy->needs(params);
+  if ((needs & AL_NEED_MC_OR_REFIT) && query->mc == NULL && query->refit != NULL) needs |= AL_NEED_LABELLED;
   al_query dense;
   bool substituted = false;
   if (strategy->children == NULL && (needs & AL_NEED_DENSE) && (needs & AL_NEED_EMBEDDINGS) &&

@@ -13,6 +13,7 @@ extern const al_strategy al_strategy_k_means, al_strategy_kmeans_plus_plus, al_s
     al_strategy_cluster_margin, al_strategy_margin_clustered, al_strategy_alfa_mix;
 extern const al_strategy al_strategy_schedule, al_strategy_mixture, al_strategy_subsample, al_strategy_exec,
     al_strategy_albl, al_strategy_bandit;
+extern const al_strategy al_strategy_batch_bald, al_strategy_qbc, al_strategy_expected_error_reduction;
 
 const al_strategy *const al_strategies[] = {
     &al_strategy_random,
@@ -29,6 +30,9 @@ const al_strategy *const al_strategies[] = {
     &al_strategy_mean_std,
     &al_strategy_bald,
     &al_strategy_power_bald,
+    &al_strategy_batch_bald,
+    &al_strategy_qbc,
+    &al_strategy_expected_error_reduction,
     &al_strategy_k_center,
     &al_strategy_k_means,
     &al_strategy_kmeans_plus_plus,

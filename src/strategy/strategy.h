@@ -33,7 +33,8 @@ enum {
   AL_NEED_ORACLE = 1 << 11,    /* true classes of U: `oracle-error` alone */
   AL_NEED_DENSE = 1 << 12,     /* dense views only: f stands in for a CSR h, and a note says so */
   AL_NEED_WORDPIECE = 1 << 13, /* TOKENS are WordPiece ids (parameter tokens: wordpiece) */
-  AL_NEED_PROBS_LABELLED = 1 << 14
+  AL_NEED_PROBS_LABELLED = 1 << 14,
+  AL_NEED_MC_OR_REFIT = 1 << 15 /* MC; where the model gives none, REFIT and the labels of L */
 };
 
 /* Images, for strategies that read raw pixels: n x channels x height x width. */
@@ -50,16 +51,17 @@ typedef struct al_oof {
   const float *probs;       /* |L| x C; may be NULL */
 } al_oof;
 
-/* Retraining, for strategies that must (REFIT): the model's own way, or alab's linear model on h. */
+/* Retraining, for strategies that must (REFIT): alab's linear model on h (model/refit.h). */
 typedef struct al_refit {
   void *context;
   /* p of U after a fit on these items of L (n indices into L, repeats allowed). probs: |U| x C; a class that none of
    * them has gets p = 0. */
   al_status (*fit_labelled)(void *context, const int32_t *labelled, size_t n, float *probs);
   /* p of n pool items (`targets`, positions in U) after at most `steps` steps from the fit on L, with the pool item
-   * `pos` added under the class `class`. probs: n x C. The fit on L itself is left as it was. */
-  al_status (*fit_extra)(void *context, int32_t pos, int32_t class, unsigned steps, const int32_t *targets, size_t n,
-                         float *probs);
+   * `pos` added under each of m classes in turn: what the candidate's refits share is then done once. probs: m x n x C.
+   * The fit on L itself is left as it was. */
+  al_status (*fit_extra)(void *context, int32_t pos, const int32_t *classes, size_t m, unsigned steps,
+                         const int32_t *targets, size_t n, float *probs);
 } al_refit;
 
 typedef struct al_query {

@@ -329,14 +329,14 @@ done:
   return status;
 }
 
-static al_status fit_extra_of_part(void *context, int32_t pos, int32_t class, unsigned steps, const int32_t *targets,
-                                   size_t n, float *probs) {
+static al_status fit_extra_of_part(void *context, int32_t pos, const int32_t *classes, size_t m, unsigned steps,
+                                   const int32_t *targets, size_t n, float *probs) {
   part_refit *own = context;
   al_status status;
   assert(n <= own->n);
   if (own->targets == NULL) AL_TRY(AL_NEW(&own->targets, own->n));
   for (size_t i = 0; i < n; i++) own->targets[i] = own->part[targets[i]];
-  AL_TRY(own->whole->fit_extra(own->whole->context, own->part[pos], class, steps, own->targets, n, probs));
+  AL_TRY(own->whole->fit_extra(own->whole->context, own->part[pos], classes, m, steps, own->targets, n, probs));
 done:
   return status;
 }
@@ -380,7 +380,7 @@ static al_status take_part(al_query *own, const al_query *query, const int32_t *
     AL_TRY(take_floats(&s->probs, query->probs, classes, part, n));
     own->probs = s->probs;
   }
-  if ((needs & AL_NEED_MC) && query->mc != NULL) {
+  if ((needs & (AL_NEED_MC | AL_NEED_MC_OR_REFIT)) && query->mc != NULL) {
     AL_TRY(AL_NEW(&s->mc, query->passes * n * classes));
     for (size_t t = 0; t < query->passes; t++)
       for (size_t i = 0; i < n; i++)

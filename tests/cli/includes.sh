@@ -3,7 +3,7 @@
 set -u
 declare -A may=(
   [base]="base" [config]="base config" [data]="base data" [torch]="base torch" [strategy]="base strategy" [oracle]="base oracle"
-  [record]="base record" [model]="base data torch model" [sim]="base config data torch strategy oracle record model sim"
+  [record]="base record" [model]="base data torch strategy model" [sim]="base config data torch strategy oracle record model sim"
   [stats]="base record stats" [report]="base record stats report"
   [cli]="base config data torch strategy oracle record model sim stats report cli")
 bad=0

@@ -31,6 +31,10 @@ npy("w.npy", "<f4", (2, 1), [1.0, -1.0], "f")
 npy("b.npy", "<f4", (2,), [0.0, 9.0], "f")
 npy("wide.npy", "<f4", (2, 2), [1.0, -1.0, 0.5, 0.5], "f")
 npy("three.npy", "<f4", (3, 1), [1.0, -1.0, 0.5], "f")
+npy("h12.npy", "<f4", (12, 2), [0, 0, 1, 0, 0, 1, 5, 5, 6, 5, 5, 6, 2, 3, 3, 2, 2.5, 2.5, 0.5, 0.5, 5.5, 5.5, 2.7, 2.6], "f")
+npy("p12.npy", "<f4", (12, 2), [0.9, 0.1] * 3 + [0.1, 0.9] * 3 + [0.5, 0.5] * 3 + [0.9, 0.1, 0.1, 0.9, 0.5, 0.5], "f")
+npy("l12.npy", "<i8", (6,), [0, 1, 2, 3, 4, 5], "q")
+npy("y12.npy", "<i8", (6,), [0, 0, 0, 1, 1, 1], "q")
 npy("mc.npy", "<f4", (2, 3, 2), [1, 0, 0.5, 0.5, 0.9, 0.1, 0, 1, 0.5, 0.5, 0.8, 0.2], "f")
 open("t.txt", "w").write("1 2 3 4\n1 2 3 4\n5 6 7\n1 2 3 9\n8 9 10 11\n")
 npy("px.npy", "|u1", (3, 1, 8, 8), [0] * 64 + [255] * 64 + [0] * 60 + [255] * 4, "B")
@@ -62,6 +66,10 @@ says "2 4 " jaccard -n 2 --tokens t.txt --labelled l.npy
 says "0 1 2 " jaccard -n 3 --pixels px.npy
 says "0 2 1 " bald -n 3 --mc mc.npy
 says "0 1 2 " mc-entropy -n 3 --mc mc.npy
+says "0 1 2 " batch-bald -n 3 --mc mc.npy
+says "0 1 2 " qbc -n 3 --mc mc.npy
+[ "$("$alab" query qbc -n 1 --mc mc.npy --param by=kl --scores)" = "$("$alab" query bald -n 1 --mc mc.npy --scores)" ] || fail "kl is bald"
+[ "$("$alab" query qbc -n 2 --mc mc.npy --param by=consensus-entropy --scores)" = "$("$alab" query mc-entropy -n 2 --mc mc.npy --scores)" ] || fail "consensus-entropy is mc-entropy"
 says "2 1 3 " egl -n 3 --probs p.npy --embeddings h.npy
 says "3 2 1 " class-balanced -n 3 --probs p.npy --labelled l.npy --labels y.npy
 says "3 2 1 " density -n 3 --probs p.npy --embeddings h.npy --labelled l.npy
@@ -84,6 +92,15 @@ says "0 1 2 3 4 " margin-clustered -n 5 --probs p.npy --embeddings same.npy
 refuses "wide.npy: 2 columns, but h.npy has 1" alfa-mix -n 1 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy --head wide.npy --bias b.npy
 refuses "three.npy: 3 classes, but the probabilities have 2" alfa-mix -n 1 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy --head three.npy
 refuses "needs the last layer's weights" alfa-mix -n 1 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy
+# Refits of alab's linear model, said on standard error: rows between the classes are what committees and expected errors ask for.
+all12="--embeddings h12.npy --labelled l12.npy --labels y12.npy"
+for strategy in "qbc --param by=kl" "qbc --param committee=bootstrap --param by=consensus-entropy" "expected-error-reduction --probs p12.npy" \
+  "expected-error-reduction --probs p12.npy --param loss=zero-one --param candidates=6 --param evaluate=5"; do
+  # shellcheck disable=SC2086
+  "$alab" query $strategy -n 1 $all12 >out 2>err || fail "$strategy: $(cat err)"
+  grep -qE '^(6|7|8|11)$' out || fail "$strategy: picked $(cat out)"
+  grep -q "alab's linear model on the embeddings" err || fail "$strategy does not say what it refits"
+done
 "$alab" query random -n 3 --rows 10 --seed 4 >a && "$alab" query random -n 3 --rows 10 --seed 4 -o b && cmp -s a b || fail "one seed, two answers"
 "$alab" query random -n 3 --rows 10 --seed 5 | cmp -s a - && fail "two seeds, one answer"
 [ "$("$alab" query margin -n 1 --probs p.npy --scores)" = "$(printf '0\t1')" ] || fail "--scores"
@@ -97,6 +114,10 @@ refuses "outside 0 to 4" entropy -n 1 --probs p.npy --labelled nine.npy
 refuses "outside 0 to 1" neighborhood -n 1 --probs p.npy --embeddings h.npy --labelled l.npy --labels nine.npy
 refuses "needs class probabilities" entropy -n 1 --embeddings h.npy
 refuses "needs labelled items" neighborhood -n 1 --probs p.npy --embeddings h.npy
+refuses "needs stochastic passes" qbc -n 1 --embeddings h.npy
+refuses "needs stochastic passes" batch-bald -n 1 --probs p.npy
+refuses "refits need --embeddings" qbc -n 1 --probs p.npy --labelled l.npy --labels y.npy
+refuses "labelled items" expected-error-reduction -n 1 --probs p.npy --embeddings h.npy
 refuses "did you mean 'entropy'" entropi -n 1 --probs p.npy
 refuses "did you mean 'first'" badge -n 1 --probs p.npy --embeddings h.npy --param frist=largest
 refuses "no such file" entropy -n 1 --probs none.npy
