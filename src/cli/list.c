@@ -56,7 +56,8 @@ static void print_datasets(const json_t *list) {
 
 static al_status list_models(json_t *list) {
   for (size_t i = 0; al_models[i] != NULL; i++)
-    put(list, json_pack("{s:s,s:s,s:s}", "name", al_models[i]->name, "here", "yes", "summary", al_models[i]->summary));
+    put(list, json_pack("{s:s,s:s,s:s,s:s}", "name", al_models[i]->name, "here", "yes", "kind", "model", "summary",
+                        al_models[i]->summary));
   const json_t *catalogue = NULL;
   al_status status = al_catalogue(&catalogue);
   if (status != AL_OK) return status;
@@ -66,8 +67,9 @@ static al_status list_models(json_t *list) {
     al_installed installed;
     status = al_installed_find(&installed, name, entry);
     if (status != AL_OK) return status;
-    put(list, json_pack("{s:s,s:s,s:s}", "name", name, "here", installed.n != 0 ? "yes" : "no", "summary",
-                        text_of(entry, "kind")));
+    const char *summary = text_of(entry, *text_of(entry, "summary") != '\0' ? "summary" : "kind");
+    put(list, json_pack("{s:s,s:s,s:s,s:s}", "name", name, "here", installed.n != 0 ? "yes" : "no", "kind",
+                        text_of(entry, "kind"), "summary", summary));
   }
   return AL_OK;
 }
@@ -76,7 +78,8 @@ static void print_plain(const json_t *list, bool here) {
   for (size_t i = 0; i < json_array_size(list); i++) {
     const json_t *item = json_array_get(list, i);
     if (here)
-      printf("%-26s %-4s %s\n", text_of(item, "name"), text_of(item, "here"), text_of(item, "summary"));
+      printf("%-26s %-4s %-10s %s\n", text_of(item, "name"), text_of(item, "here"), text_of(item, "kind"),
+             text_of(item, "summary"));
     else
       printf("%-20s %-18s %s\n", text_of(item, "name"), text_of(item, "family"), text_of(item, "summary"));
   }
@@ -180,7 +183,10 @@ static void explain_model(const al_model_type *m) {
 }
 
 static al_status explain_entry(const char *name, const json_t *entry) {
-  printf("%s: %s\n\n", name, *text_of(entry, "task") != '\0' ? text_of(entry, "task") : text_of(entry, "kind"));
+  static const char *const titles[] = {"task", "summary", "kind"};
+  size_t title = 0;
+  while (title < 2 && *text_of(entry, titles[title]) == '\0') title++;
+  printf("%s: %s\n\n", name, text_of(entry, titles[title]));
   print_block("Cite", text_of(entry, "cite"));
   print_block("Terms", text_of(entry, "terms"));
   print_block("Homepage", text_of(entry, "homepage"));

@@ -26,7 +26,10 @@ static al_status check_file_spec(const json_t *file, const char *where) {
   static const size_t lengths[] = {64, 32};
   if (!good_name(json_string_value(json_object_get(file, "file"))))
     return al_fail(AL_BAD_INPUT, "%s: every file needs a name (key file) without / and of at most 63 bytes", where);
-  bool checked = json_is_object(json_object_get(file, "content"));
+  const json_t *recorded = json_object_get(file, "recorded");
+  if (recorded != NULL && (!json_is_string(recorded) || strcmp(json_string_value(recorded), "first-use") != 0))
+    return al_fail(AL_BAD_INPUT, "%s: recorded: the only value is first-use", where);
+  bool checked = recorded != NULL || json_is_object(json_object_get(file, "content"));
   for (size_t i = 0; i < 2; i++) {
     const char *hex = json_string_value(json_object_get(file, checksums[i]));
     if (json_object_get(file, checksums[i]) == NULL) continue;
@@ -34,7 +37,7 @@ static al_status check_file_spec(const json_t *file, const char *where) {
       return al_fail(AL_BAD_INPUT, "%s: a %s has %zu lower-case hexadecimal digits", where, checksums[i], lengths[i]);
     checked = true;
   }
-  if (!checked) return al_fail(AL_BAD_INPUT, "%s: every file needs sha256, md5 or content", where);
+  if (!checked) return al_fail(AL_BAD_INPUT, "%s: every file needs sha256, md5, content or recorded: first-use", where);
   const char *member;
   json_t *digest;
   json_object_foreach(json_object_get(file, "content"), member,

@@ -1,5 +1,8 @@
 /* Getting files: from mirror folders, then from the network. A file is written as <file>.part, checked, and only then
- * renamed; <file>.checked holds the checksum that it had then. An interrupted download goes on where it stopped. */
+ * renamed; <file>.checked holds the checksum that it had then. An interrupted download goes on where it stopped.
+ *
+ * A file whose checksum nobody published (`recorded: first-use`) is believed once: <file>.first-use keeps the checksum
+ * that it had, also when the file is removed, and every later copy must have it. */
 #include "data/catalogue.h"
 
 #include "base/file.h"
@@ -71,8 +74,35 @@ static al_status check_member(void *context, const char *name, const char *bytes
   return AL_OK;
 }
 
+/* The checksum of a file that the catalogue has none for, against the first one that was seen. */
+static al_status check_first_use(const char *path, const char *final, const char *shown, char hex[HEX_BYTES]) {
+  char *record = NULL, *before = NULL;
+  size_t size = 0;
+  al_status status;
+  AL_TRY(file_checksum(path, "sha256", hex));
+  AL_TRY(al_format(&record, "%s.first-use", final));
+  if (!al_file_exists(record)) {
+    AL_TRY(al_file_write(record, hex, strlen(hex)));
+    al_log_notice("%s: nobody published a checksum; recorded its sha256 %s, which every later copy must have", shown,
+                  hex);
+    goto done;
+  }
+  AL_TRY(al_file_read(&before, &size, record, 4096));
+  if (strcmp(before, hex) != 0)
+    status =
+        al_fail(AL_ENVIRONMENT,
+                "%s: wrong checksum: sha256 is %s and was %.64s when it was first fetched; if the new one is to be "
+                "believed, remove %s",
+                shown, hex, before, record);
+done:
+  free(record);
+  free(before);
+  return status;
+}
+
 /* Checksum first, then every entry of an archive is walked: hostile or truncated ones never get their name. */
-static al_status check_file(const char *path, const char *shown, const json_t *spec, size_t limit, char **mark) {
+static al_status check_file(const char *path, const char *final, const char *shown, const json_t *spec, size_t limit,
+                            char **mark) {
   static const char *const algorithms[] = {"sha256", "md5"};
   char hex[HEX_BYTES] = "";
   al_status status = AL_OK;
@@ -98,13 +128,10 @@ static al_status check_file(const char *path, const char *shown, const json_t *s
     status = al_fail(AL_ENVIRONMENT, "%s: the archive lacks a member that the catalogue names", shown);
     goto done;
   }
-  if (*hex == '\0') {
-    if (check.content == NULL) {
-      status = al_fail(AL_ENVIRONMENT, "%s: the catalogue has no checksum for it", shown);
-      goto done;
-    }
+  if (*hex == '\0' && check.content != NULL)
     AL_TRY(file_checksum(path, "sha256", hex));
-  }
+  else if (*hex == '\0')
+    AL_TRY(check_first_use(path, final, shown, hex));
   AL_TRY(al_format(mark, "%s\n", hex));
 done:
   return status;
@@ -123,7 +150,7 @@ static al_status install(const char *part, const char *path, const char *mark) {
 static al_status check_and_install(const char *part, const char *path, const char *shown, const json_t *spec,
                                    size_t limit) {
   char *mark = NULL;
-  al_status status = check_file(part, shown, spec, limit, &mark);
+  al_status status = check_file(part, path, shown, spec, limit, &mark);
   if (status == AL_OK) status = install(part, path, mark);
   free(mark);
   if (status != AL_OK) unlink(part);

@@ -44,6 +44,9 @@ pair("absent", sha(train), "nowhere")
 pair("mirrored", sha(train), "nowhere")
 pair("rotten", sha(train))
 pair("cut", sha(train), "cut")
+entry("unsigned", ["file: train_5500.label, recorded: first-use, url: '%sunsigned'" % url,
+                   "file: TREC_10.label, recorded: first-use, url: '%stest'" % url])
+put(here + "/www/unsigned", train)
 put(here + "/www/cut", train)
 put(here + "/www/cut.cut", b"")
 put(here + "/mirror/datasets/mirrored/train_5500.label", train)
@@ -131,6 +134,24 @@ rm -rf "$here/cache/raw/cut" && mkdir -p "$here/cache/raw/cut" && head -c 100 /d
 rm "$here/www/cut.cut"
 "$alab" fetch cut >"$here/out" 2>&1 || fail "over a bad part: $(cat "$here/out")"
 cmp -s "$here/www/train" "$here/cache/raw/cut/train_5500.label" || fail "bad part: other bytes"
+
+# a file that nobody published a checksum of: what the first fetch got is recorded, and checked ever after
+"$alab" fetch unsigned >"$here/out" 2>&1 || fail "unsigned: $(cat "$here/out")"
+grep -q "recorded its sha256 $(sha256sum "$here/www/train" | cut -d' ' -f1)" "$here/out" || fail "it must say what it records: $(cat "$here/out")"
+unsigned=$here/cache/raw/unsigned/train_5500.label
+cp "$here/www/unsigned" "$here/kept"
+printf 'X' | dd of="$here/www/unsigned" conv=notrunc bs=1 seek=9 2>/dev/null
+rm "$unsigned" "$unsigned.checked"
+"$alab" fetch unsigned >"$here/out" 2>"$here/err"
+[ $? -eq 3 ] || fail "a file that changed upstream: status 3 expected"
+grep -q "when it was first fetched" "$here/err" || fail "what is wrong is missing: $(cat "$here/err")"
+[ -e "$unsigned" ] && fail "a file that changed upstream got its name"
+cp "$here/kept" "$here/www/unsigned"
+"$alab" fetch unsigned >"$here/out" 2>&1 || fail "unsigned, as it was: $(cat "$here/out")"
+grep -q "recorded" "$here/out" && fail "recorded twice"
+printf 'X' | dd of="$unsigned" conv=notrunc bs=1 seek=9 2>/dev/null
+"$alab" fetch unsigned >"$here/out" 2>&1 || fail "repair of unsigned: $(cat "$here/out")"
+cmp -s "$here/kept" "$unsigned" || fail "unsigned: other bytes"
 
 export ALAB_MIRROR=$here/nowhere:$here/mirror
 "$alab" fetch mirrored >"$here/out" 2>&1 || fail "mirror: $(cat "$here/out")"
