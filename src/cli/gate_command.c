@@ -78,7 +78,7 @@ static al_status parse(arguments *a, int argc, char **argv, bool *asked_help) {
                                           {0}};
   al_status status = AL_OK;
   int option;
-  *a = (arguments){.format = "text", .margin = 0.02, .alpha = 0.05, .looks = 1};
+  *a = (arguments){.source = "", .format = "text", .margin = 0.02, .alpha = 0.05, .looks = 1};
   opterr = 0;
   optind = 1;
   while (status == AL_OK && (option = getopt_long(argc, argv, "o:j:h", options, NULL)) != -1) {

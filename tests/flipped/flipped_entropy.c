@@ -17,8 +17,7 @@ static al_status select_flipped(const al_query *query, const json_t *params, al_
   double *utility = NULL;
   al_status status = AL_NEW(&utility, query->pool);
   if (status != AL_OK) return status;
-  for (size_t i = 0; i < query->pool; i++)
-    utility[i] = -al_entropy(query->probs + i * query->classes, query->classes);
+  for (size_t i = 0; i < query->pool; i++) utility[i] = -al_entropy(query->probs + i * query->classes, query->classes);
   al_pick_highest(query, utility, picks);
   free(utility);
   return AL_OK;

@@ -1,5 +1,4 @@
 /* Reading curves from tidy CSV: a good file, every kind of bad one with the line it must name, and damaged bytes. */
-#include "base/file.h"
 #include "stats/curve_set.h"
 
 #include <math.h>
@@ -28,7 +27,10 @@ static int drop_path(void **state) {
 }
 
 static al_status read_text(al_curve_set **set, const char *metric, const char *text, size_t size) {
-  assert_int_equal(al_file_write(path, text, size), AL_OK);
+  FILE *out = fopen(path, "wb"); /* not al_file_write, which waits for the disk each time */
+  assert_non_null(out);
+  assert_int_equal(fwrite(text, 1, size, out), size);
+  assert_int_equal(fclose(out), 0);
   assert_int_equal(al_curve_set_new(set, metric), AL_OK);
   return al_curve_set_add(*set, path);
 }
@@ -152,7 +154,7 @@ static void damaged(void **state) {
   (void)state;
   char text[sizeof good];
   unsigned long long s = 20260;
-  for (size_t i = 0; i < 1500; i++) {
+  for (size_t i = 0; i < 900; i++) {
     size_t size = sizeof good - 1;
     al_curve_set *set;
     memcpy(text, good, sizeof good);
