@@ -335,7 +335,8 @@ def spread(values, form="%.2f"):
 
 def run(program, title, strategy, k, x, rounds, peer=None, agree=None, params=None, target="", passes=0):
     alab = Alab(program, strategy, k, params or {}, x.folder)
-    alab.seconds("select")  # neither side's first run counts
+    if rounds > 1:
+        alab.seconds("select")  # neither side's first run counts
     draws = [float(v) for v in alab.ask("draws")[0]]
     if peer and rounds > 1:
         peer(x, draws if peer in (badge, badge_searchsorted) else k)
