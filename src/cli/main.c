@@ -27,6 +27,7 @@ static const command commands[] = {
     {"explain", "definition, citation, cost and parameters of a name", al_cli_explain},
     {"fetch", "get datasets and models from a mirror or the network", al_cli_fetch},
     {"prepare", "build the caches that an experiment needs", al_cli_prepare},
+    {"pretrain", "a network trained on unlabelled text or images, by a recipe", al_cli_pretrain},
     {"verify", "replay-check the logs of a study", al_cli_verify},
     {"show", "what a cell picked", al_cli_show},
     {"export", "the logs of a study as CSV or SQLite", al_cli_export},

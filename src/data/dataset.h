@@ -73,6 +73,9 @@ void al_split_free(al_split *split);
 /* Single-label class of a row. */
 int32_t al_dataset_label(const al_dataset *dataset, int32_t row);
 
+/* XXH64 of a row's content (text, pixels or columns; not its label): what pretrained weights say they have read. */
+uint64_t al_dataset_row_hash(const al_dataset *dataset, int32_t row);
+
 /* Where caches go: ALAB_DATA, default datasets/cache; made when missing. path: PATH_MAX bytes. */
 al_status al_cache_folder(char *path, size_t size) AL_MUST_USE;
 

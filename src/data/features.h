@@ -61,6 +61,16 @@ typedef struct al_tokens {
 al_status al_tokens_open(al_tokens **out, const al_dataset *dataset, size_t max_tokens) AL_MUST_USE;
 void al_tokens_free(al_tokens *tokens);
 
+/* Which WordPiece ids go on a word ("##..."): *out is fresh, *count flags. The vocabulary is missing: AL_ENVIRONMENT.
+ */
+al_status al_token_continues(uint8_t **out, size_t *count) AL_MUST_USE;
+
+/* A vector a token from what it stands beside: the `width` leading columns of U S of the token x document matrix of
+ * (1 + ln tf) ln(n / df), documents of unit length. documents: begin (n + 1) and ids below `tokens`, in reading order.
+ * out: tokens x width; columns beyond the rank are 0. Cached by content. O(powers nnz width). */
+al_status al_token_vectors(float *out, const int64_t *begin, const int32_t *ids, size_t n, size_t tokens, size_t width,
+                           al_rng rng) AL_MUST_USE;
+
 /* TOKENS of jaccard and mutual-information: distinct word ids a row (every match of the default word pattern,
  * lower-cased, no document-frequency limit), or distinct WordPiece ids (whole text, no special tokens). Text only. */
 typedef struct al_token_sets {

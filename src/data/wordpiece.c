@@ -23,6 +23,8 @@ struct al_wordpiece {
   int32_t *token_of; /* a node each; -1 = no token ends here */
   size_t nodes, node_capacity, count;
   int32_t unknown, continued; /* [UNK]'s id; the node behind "##" */
+  uint8_t *continues;         /* count: 1 = the token goes on a word ("##...") */
+  size_t continues_capacity;
 };
 
 static size_t probe(const al_wordpiece *p, uint64_t key) {
@@ -108,6 +110,8 @@ al_status al_wordpiece_new(al_wordpiece **out, const char *vocabulary, size_t si
     size_t length = end - at;
     if (length != 0 && vocabulary[end - 1] == '\r') length--;
     AL_TRY(add_token(p, vocabulary + at, length, (int32_t)p->count));
+    AL_TRY(al_grow(&p->continues, &p->continues_capacity, p->count + 1, 1));
+    p->continues[p->count] = length > 2 && memcmp(vocabulary + at, "##", 2) == 0;
     at = end + 1;
   }
   if (p->unknown < 0) {
@@ -141,6 +145,7 @@ void al_wordpiece_free(al_wordpiece *pieces) {
   free(pieces->keys);
   free(pieces->targets);
   free(pieces->token_of);
+  free(pieces->continues);
   free(pieces);
 }
 
@@ -375,4 +380,16 @@ void al_tokens_free(al_tokens *tokens) {
   if (tokens == NULL) return;
   al_store_close(tokens->store);
   free(tokens);
+}
+
+al_status al_token_continues(uint8_t **out, size_t *count) {
+  al_wordpiece *pieces = NULL;
+  *out = NULL;
+  al_status status = al_wordpiece_open(&pieces);
+  if (status != AL_OK) return status;
+  *count = pieces->count;
+  *out = pieces->continues;
+  pieces->continues = NULL;
+  al_wordpiece_free(pieces);
+  return AL_OK;
 }

@@ -3,6 +3,7 @@
  *
  * Only the token rows that the dataset uses are kept. A row's random start is drawn for its token id, so that keeping
  * fewer rows changes no output. */
+#include "model/bert_shape.h"
 #include "model/torch_train.h"
 
 #include "base/memory.h"
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VOCABULARY = 30522, UNKNOWN = 100 /* [UNK] */, POSITIONS = 512 };
+enum { VOCABULARY = AL_BERT_VOCABULARY, UNKNOWN = AL_BERT_UNKNOWN, POSITIONS = AL_BERT_POSITIONS };
 
 static const al_param train_params[] = {AL_TRAIN_PARAMS("0.0005", "0.1", "dropout rate"), {0}};
 
@@ -43,11 +44,6 @@ static const al_param bert_params[] = {
     {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_dropout_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
     {0}};
-
-static const struct {
-  const char *name;
-  size_t layers, width, heads;
-} sizes[] = {{"tiny", 2, 128, 2}, {"mini", 4, 256, 4}, {"small", 4, 512, 8}, {"base", 12, 768, 12}};
 
 struct al_model {
   al_trainer trainer;
@@ -103,20 +99,8 @@ done:
   return status;
 }
 
-/* N(0, 0.02) for matrices, 1 for norms' weights, 0 for biases: BERT's own start. */
 static void draw_bert(const al_torch_tensor *tensor, al_rng rng, float *values, void *context) {
-  const al_model *model = context;
-  if (strcmp(tensor->name, "embeddings.word_embeddings.weight") == 0) {
-    size_t width = tensor->shape[1];
-    for (size_t row = 0; row < tensor->shape[0]; row++) {
-      al_rng of_token = al_rng_child(&rng, (uint64_t)model->token_of[row]);
-      for (size_t c = 0; c < width; c++) values[row * width + c] = (float)(0.02 * al_rng_normal(&of_token));
-    }
-    return;
-  }
-  bool norm = strstr(tensor->name, "LayerNorm.weight") != NULL;
-  for (size_t i = 0; i < tensor->count; i++)
-    values[i] = norm ? 1.0F : tensor->dims > 1 ? (float)(0.02 * al_rng_normal(&rng)) : 0.0F;
+  al_bert_draw(tensor, rng, ((const al_model *)context)->token_of, values);
 }
 
 /* The kept rows of the file's table, one by one. A trimmed table's missing ids read as [UNK]. */
@@ -240,19 +224,19 @@ static al_status open_bert(al_model **out, const json_t *params, const al_model_
   al_bert_shape shape = {.positions = POSITIONS, .types = 2};
   bool none = false;
   const char *wanted = al_params_string(params, "size");
-  size_t size = 0, known = sizeof sizes / sizeof *sizes;
+  al_torch_config named = {0};
   *out = NULL;
   AL_TRY(AL_NEW(&model, 1));
   model->trainer.source = *source;
   AL_TRY(al_weights_of_params(&weights, &none, params, source));
   if (!none) AL_TRY(al_weights_bert(&weights, &shape));
-  while (wanted != NULL && size < known && strcmp(sizes[size].name, wanted) != 0) size++;
+  if (wanted != NULL) named = al_bert_config(wanted, 0, 0);
   if (none) {
-    shape.layers = sizes[size].layers;
-    shape.width = sizes[size].width;
-    shape.heads = sizes[size].heads;
-    shape.inner = 4 * sizes[size].width;
-  } else if (wanted != NULL && (shape.layers != sizes[size].layers || shape.width != sizes[size].width)) {
+    shape.layers = named.layers;
+    shape.width = named.width;
+    shape.heads = named.heads;
+    shape.inner = named.inner;
+  } else if (wanted != NULL && (shape.layers != named.layers || shape.width != named.width)) {
     status = al_fail(AL_BAD_INPUT, "%s.size: %s, but the weights have %zu layers of width %zu; leave size out",
                      source->where, wanted, shape.layers, shape.width);
     goto done;

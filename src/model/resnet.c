@@ -1,10 +1,10 @@
 /* resnet: ResNet-18 and -50 (He et al. 2016) of any width and number of stages, with stems for small images, trained
  * whole each round from a cold start. */
+#include "model/resnet_shape.h"
 #include "model/torch_train.h"
 
 #include "base/memory.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,23 +60,9 @@ static al_status check_resnet(const json_t *params, al_kind kind, const char *ba
   return kind == AL_IMAGE ? AL_OK : al_fail(AL_BAD_INPUT, "%s: resnet sees images only", where);
 }
 
-/* Kaiming normal (fan out) for convolutions, 1 and 0 for norms, uniform 1 / sqrt(in) for the head: torchvision's start.
- */
 static void draw_resnet(const al_torch_tensor *tensor, al_rng rng, float *values, void *context) {
   (void)context;
-  bool ones =
-      tensor->dims == 1 && (strstr(tensor->name, "running_var") != NULL || strstr(tensor->name, ".weight") != NULL);
-  double deviation =
-      tensor->dims == 4 ? sqrt(2.0 / (double)(tensor->shape[0] * tensor->shape[2] * tensor->shape[3])) : 0.0;
-  double bound = tensor->dims == 2 ? 1.0 / sqrt((double)tensor->shape[1]) : 0.0;
-  for (size_t i = 0; i < tensor->count; i++) {
-    if (tensor->dims == 4)
-      values[i] = (float)(deviation * al_rng_normal(&rng));
-    else if (tensor->dims == 2)
-      values[i] = (float)(bound * (2.0 * al_rng_uniform(&rng) - 1.0));
-    else
-      values[i] = ones ? 1.0F : 0.0F;
-  }
+  al_resnet_draw(tensor, rng, values);
 }
 
 static al_status load_resnet(const al_weights *weights, const al_torch_tensor *tensor, float *values, char used[200],
@@ -135,29 +121,23 @@ static al_status open_resnet(al_model **out, const json_t *params, const al_mode
   al_weights weights = {0};
   al_resnet_shape shape = {0};
   bool none = false;
-  const char *stem = al_params_string(params, "stem");
   *out = NULL;
   AL_TRY(AL_NEW(&model, 1));
   model->trainer.source = *source;
   AL_TRY(al_weights_of_params(&weights, &none, params, source));
   if (!none) AL_TRY(al_weights_resnet(&weights, &shape));
-  al_torch_config config = {.kind = AL_TORCH_RESNET,
-                            .classes = source->dataset->classes,
-                            .channels = none ? source->dataset->channels : shape.channels,
-                            .depth = (size_t)al_params_int(params, "depth"),
-                            .stages = (size_t)al_params_int(params, "stages"),
-                            .stage_width = (size_t)al_params_int(params, "width"),
-                            .stem = strcmp(stem, "3x3s1") == 0   ? AL_STEM_3X3S1
-                                    : strcmp(stem, "3x3s2") == 0 ? AL_STEM_3X3S2
-                                                                 : AL_STEM_IMAGENET};
+  al_torch_config config = al_resnet_config(
+      (size_t)al_params_int(params, "depth"), (size_t)al_params_int(params, "width"),
+      (size_t)al_params_int(params, "stages"), al_params_string(params, "stem"),
+      none ? source->dataset->channels : shape.channels, source->dataset->classes);
   if (!none && (config.depth != shape.depth || config.stage_width != shape.width)) {
     status = al_fail(AL_BAD_INPUT, "%s: the weights are of depth %zu and width %zu; give depth and width so",
                      source->where, shape.depth, shape.width);
     goto done;
   }
-  for (size_t c = 0; c < 3; c++) { /* with weights as they were trained; else centred on mid-grey, whatever the data */
-    config.mean[c] = none ? 0.5 : shape.mean[c];
-    config.deviation[c] = none ? 0.5 : shape.deviation[c];
+  if (!none) { /* as they were trained */
+    memcpy(config.mean, shape.mean, sizeof config.mean);
+    memcpy(config.deviation, shape.deviation, sizeof config.deviation);
   }
   al_trainer_configure(&model->trainer, json_object_get(params, "train"), json_object_get(params, "mc"), &config);
   bool random = strcmp(al_params_string(params, "missing"), "random") == 0;

@@ -55,6 +55,8 @@ void al_engine_release_signals(void) {
   sigaction(SIGTERM, &old_terminate, NULL);
 }
 
+volatile sig_atomic_t *al_engine_stop_flag(void) { return &stop_requested; }
+
 static void send_message(int pipe, news kind, size_t done, const char *text) {
   message m = {.kind = kind, .done = done};
   snprintf(m.text, sizeof m.text, "%s", text);

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 
+#include <signal.h>
 #include <stddef.h>
 
 /* One task: run(context, watch) in a forked child. `weight` is its share of the progress bar (rounds). */
@@ -30,5 +31,7 @@ al_status al_engine_isolate(al_status (*run)(void *context, void *result), void 
 /* Catches SIGINT and SIGTERM for the run; restore with al_engine_release_signals. */
 void al_engine_catch_signals(void);
 void al_engine_release_signals(void);
+/* Non-zero once one has come: for long work in this process. */
+volatile sig_atomic_t *al_engine_stop_flag(void);
 
 #endif

@@ -82,6 +82,11 @@ typedef struct al_torch_api {
   int (*tensor)(const al_torch_net *net, size_t which, al_torch_tensor *out);
   int (*set)(al_torch_net *net, size_t which, const float *values);
   int (*get)(al_torch_net *net, size_t which, float *values);
+  /* Everything that the next step depends on (tensors, moments, step, dropout's place) as bytes, so that training can
+   * stop and go on to the same numbers. Between `begin` and the next one. set_state refuses another network's size. */
+  size_t (*state_size)(const al_torch_net *net);
+  int (*get_state)(al_torch_net *net, void *state);
+  int (*set_state)(al_torch_net *net, const void *state, size_t size);
   /* A new fit: optimiser state is dropped, dropout draws from `seed`. */
   int (*begin)(al_torch_net *net, uint64_t seed);
   /* One optimiser step on a batch; labels: n. *loss is the mean cross-entropy. */

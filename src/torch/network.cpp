@@ -77,6 +77,51 @@ void al_torch_net::begin(uint64_t seed) {
   std::fill(active.begin(), active.end(), 0);
 }
 
+namespace {
+struct state_head {
+  uint64_t seed, used, steps;
+  double decayed;
+};
+} // namespace
+
+size_t al_torch_net::state_size() const {
+  return sizeof(state_head) + (config.sgd ? 2 : 3) * reserved * sizeof(float) + active.size();
+}
+
+void al_torch_net::get_state(void *state) {
+  TORCH_CHECK(first.defined(), "state before begin");
+  state_head head = {dropout.seed, dropout.used, steps, decayed};
+  auto *to = static_cast<uint8_t *>(state);
+  size_t bytes = reserved * sizeof(float);
+  std::memcpy(to, &head, sizeof head);
+  to += sizeof head;
+  for (torch::Tensor *part : {&values, &first, &second}) {
+    if (!part->defined()) continue;
+    std::memcpy(to, part->data_ptr<float>(), bytes);
+    to += bytes;
+  }
+  std::memcpy(to, active.data(), active.size());
+}
+
+void al_torch_net::set_state(const void *state, size_t size) {
+  TORCH_CHECK(size == state_size(), "the state is of another network");
+  begin(0);
+  state_head head{};
+  const auto *from = static_cast<const uint8_t *>(state);
+  size_t bytes = reserved * sizeof(float);
+  std::memcpy(&head, from, sizeof head);
+  from += sizeof head;
+  for (torch::Tensor *part : {&values, &first, &second}) {
+    if (!part->defined()) continue;
+    std::memcpy(part->data_ptr<float>(), from, bytes);
+    from += bytes;
+  }
+  std::memcpy(active.data(), from, active.size());
+  dropout = {head.seed, head.used};
+  steps = static_cast<size_t>(head.steps);
+  decayed = head.decayed;
+}
+
 void al_torch_net::flush() {
   if (table == none || decayed == 1.0) return;
   size_t width = static_cast<size_t>(slots[table].shape[1]);

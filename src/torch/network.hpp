@@ -40,6 +40,9 @@ struct al_torch_net {
   virtual const char *head() const = 0;
 
   void begin(uint64_t seed);
+  size_t state_size() const;
+  void get_state(void *state);
+  void set_state(const void *state, size_t size);
   double step(const al_torch_batch &batch, const int32_t *labels, double rate);
   void pretrain(const al_torch_batch &batch, const al_torch_pretext &pretext, double rate, double losses[3]);
   void predict(const al_torch_batch &batch, bool stochastic, float *probs, float *h);

@@ -82,6 +82,16 @@ static int net_begin(al_torch_net *net, uint64_t seed) {
   return guarded([&] { net->begin(seed); });
 }
 
+static size_t net_state_size(const al_torch_net *net) { return net->state_size(); }
+
+static int net_get_state(al_torch_net *net, void *state) {
+  return guarded([&] { net->get_state(state); });
+}
+
+static int net_set_state(al_torch_net *net, const void *state, size_t size) {
+  return guarded([&] { net->set_state(state, size); });
+}
+
 static int net_step(al_torch_net *net, const al_torch_batch *batch, const int32_t *labels, double rate, double *loss) {
   return guarded([&] { *loss = net->step(*batch, labels, rate); });
 }
@@ -112,8 +122,9 @@ static const char *message() { return last_message.c_str(); }
 static const char *version() { return TORCH_VERSION; }
 
 extern "C" __attribute__((visibility("default"))) const al_torch_api *al_torch_module(void) {
-  static const al_torch_api api = {net_create, net_free,           net_tensors, net_tensor,   net_set,
-                                   net_get,    net_begin,          net_step,    net_pretrain, net_predict,
-                                   net_seed,   net_stage_features, net_encode,  message,      version};
+  static const al_torch_api api = {net_create, net_free,       net_tensors,   net_tensor,    net_set,
+                                   net_get,    net_state_size, net_get_state, net_set_state, net_begin,
+                                   net_step,   net_pretrain,   net_predict,   net_seed,      net_stage_features,
+                                   net_encode, message,        version};
   return &api;
 }
