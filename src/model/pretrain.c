@@ -360,17 +360,21 @@ static void run_close(run *r) {
 static al_status run_open(run *r, const al_recipe *recipe) {
   al_status status;
   const char *out = al_params_string(recipe->resolved, "out");
+  char *folder = NULL;
   *r = (run){.recipe = recipe, .steps = (size_t)al_params_int(recipe->resolved, "steps")};
   r->type = strcmp(al_params_string(al_recipe_get(recipe, "model"), "name"), "bert") == 0 ? &al_pretext_text
                                                                                           : &al_pretext_images;
   AL_TRY(out[0] == '/' ? al_copy_string(&r->out, out) : al_format(&r->out, "%s/%s", recipe->base, out));
   AL_TRY(al_format(&r->checkpoint, "%s.checkpoint", r->out));
+  AL_TRY(al_copy_string(&folder, r->out));
+  AL_TRY(al_folder_make(dirname(folder)));
   AL_TRY(corpus_open(&r->corpus, recipe));
   AL_TRY(al_torch_load(&r->api));
   AL_TRY(r->type->open(&r->pretext, recipe, &r->corpus, r->api, &r->net));
   al_rng rng = al_recipe_stream(recipe, "dropout", 0);
   AL_TRY(al_torch_check(r->api, r->api->begin(r->net, al_rng_u64(&rng)), "beginning"));
 done:
+  free(folder);
   return status;
 }
 
