@@ -479,14 +479,15 @@ static al_status metadata_of(json_t **out, const run *r) {
   free(data);
   if (*out == NULL) return al_fail(AL_ENVIRONMENT, "out of memory");
   const json_t *model = al_recipe_get(r->recipe, "model");
-  if (strcmp(al_params_string(model, "name"), "resnet") == 0 && strcmp(al_params_string(model, "stem"), "imagenet") != 0)
+  if (strcmp(al_params_string(model, "name"), "resnet") == 0 &&
+      strcmp(al_params_string(model, "stem"), "imagenet") != 0)
     json_object_set(*out, "alab.stem", json_object_get(model, "stem")); /* a stride is in no shape */
   return AL_OK;
 }
 
 static al_status write_weights(const run *r) {
   al_status status;
-  al_safetensors_part parts[MOST_TENSORS];
+  al_safetensors_tensor parts[MOST_TENSORS];
   char *names[MOST_TENSORS] = {0};
   float *values[MOST_TENSORS] = {0};
   int64_t *read = NULL;
@@ -500,22 +501,22 @@ static al_status write_weights(const run *r) {
     AL_TRY(al_copy_string(&names[n], tensor.name));
     AL_TRY(AL_NEW(&values[n], tensor.count));
     AL_TRY(al_torch_check(r->api, r->api->get(r->net, i, values[n]), "reading a tensor"));
-    parts[n] = (al_safetensors_part){.name = names[n],
-                                     .type = half ? AL_SAFETENSORS_F16 : AL_SAFETENSORS_F32,
-                                     .dims = tensor.dims,
-                                     .count = tensor.count,
-                                     .values = values[n]};
+    parts[n] = (al_safetensors_tensor){.name = names[n],
+                                       .type = half ? AL_SAFETENSORS_F16 : AL_SAFETENSORS_F32,
+                                       .dims = tensor.dims,
+                                       .count = tensor.count,
+                                       .values = values[n]};
     memcpy(parts[n].shape, tensor.shape, sizeof tensor.shape);
     n++;
   }
   n += r->type->extras(r->pretext, parts + n, MOST_TENSORS - n - 1);
   AL_TRY(rows_read(&read, &r->corpus));
-  parts[n++] = (al_safetensors_part){.name = "alab.rows_read",
-                                     .type = AL_SAFETENSORS_I64,
-                                     .dims = 1,
-                                     .shape = {r->corpus.n},
-                                     .count = r->corpus.n,
-                                     .values = read};
+  parts[n++] = (al_safetensors_tensor){.name = "alab.rows_read",
+                                       .type = AL_SAFETENSORS_I64,
+                                       .dims = 1,
+                                       .shape = {r->corpus.n},
+                                       .count = r->corpus.n,
+                                       .values = read};
   AL_TRY(metadata_of(&metadata, r));
   AL_TRY(al_safetensors_write(r->out, parts, n, metadata));
 done:

@@ -129,7 +129,7 @@ static al_status step_images(al_pretext *p, size_t step, double rate, double los
 
 static bool keeps_images(const char *tensor) { return strncmp(tensor, "fc.", 3) != 0; }
 
-static size_t extras_of_images(const al_pretext *p, al_safetensors_part *parts, size_t room) {
+static size_t extras_of_images(const al_pretext *p, al_safetensors_tensor *parts, size_t room) {
   (void)p;
   (void)parts;
   (void)room;

@@ -27,7 +27,7 @@ typedef struct al_pretext_type {
   al_status (*step)(al_pretext *pretext, size_t step, double rate, double losses[AL_PRETEXT_LOSSES]);
   /* Which tensors are worth keeping, and what else goes into the file: parts are appended (at most `room`). */
   bool (*keeps)(const char *tensor);
-  size_t (*extras)(const al_pretext *pretext, al_safetensors_part *parts, size_t room);
+  size_t (*extras)(const al_pretext *pretext, al_safetensors_tensor *parts, size_t room);
   void (*free)(al_pretext *pretext);
 } al_pretext_type;
 

@@ -344,14 +344,14 @@ static bool keeps_text(const char *tensor) {
   return strncmp(tensor, "embeddings.", 11) == 0 || strncmp(tensor, "encoder.", 8) == 0;
 }
 
-static size_t extras_of_text(const al_pretext *p, al_safetensors_part *parts, size_t room) {
+static size_t extras_of_text(const al_pretext *p, al_safetensors_tensor *parts, size_t room) {
   if (room == 0) return 0;
-  parts[0] = (al_safetensors_part){.name = "alab.token_ids",
-                                   .type = AL_SAFETENSORS_I32,
-                                   .dims = 1,
-                                   .shape = {p->kept},
-                                   .count = p->kept,
-                                   .values = p->token_of};
+  parts[0] = (al_safetensors_tensor){.name = "alab.token_ids",
+                                     .type = AL_SAFETENSORS_I32,
+                                     .dims = 1,
+                                     .shape = {p->kept},
+                                     .count = p->kept,
+                                     .values = p->token_of};
   return 1;
 }
 

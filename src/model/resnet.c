@@ -126,10 +126,10 @@ static al_status open_resnet(al_model **out, const json_t *params, const al_mode
   model->trainer.source = *source;
   AL_TRY(al_weights_of_params(&weights, &none, params, source));
   if (!none) AL_TRY(al_weights_resnet(&weights, &shape));
-  al_torch_config config = al_resnet_config(
-      (size_t)al_params_int(params, "depth"), (size_t)al_params_int(params, "width"),
-      (size_t)al_params_int(params, "stages"), al_params_string(params, "stem"),
-      none ? source->dataset->channels : shape.channels, source->dataset->classes);
+  al_torch_config config =
+      al_resnet_config((size_t)al_params_int(params, "depth"), (size_t)al_params_int(params, "width"),
+                       (size_t)al_params_int(params, "stages"), al_params_string(params, "stem"),
+                       none ? source->dataset->channels : shape.channels, source->dataset->classes);
   if (!none && (config.depth != shape.depth || config.stage_width != shape.width)) {
     status = al_fail(AL_BAD_INPUT, "%s: the weights are of depth %zu and width %zu; give depth and width so",
                      source->where, shape.depth, shape.width);

@@ -5,8 +5,8 @@
 #include "base/rng.h"
 #include "torch/al_torch.h"
 
-/* stem: imagenet, 3x3s1 or 3x3s2. Pixels are centred on mid-grey (mean and deviation 0.5). What training decides is left
- * at 0. */
+/* stem: imagenet, 3x3s1 or 3x3s2. Pixels are centred on mid-grey (mean and deviation 0.5). What training decides is
+ * left at 0. */
 al_torch_config al_resnet_config(size_t depth, size_t width, size_t stages, const char *stem, size_t channels,
                                  size_t classes);
 

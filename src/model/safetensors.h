@@ -41,15 +41,15 @@ al_status al_safetensors_integers(const al_safetensors *file, const char *name, 
 
 /* A tensor to be written; `values` are floats (F32, and F16 rounded to nearest even), int32_t or int64_t. */
 typedef enum { AL_SAFETENSORS_F32, AL_SAFETENSORS_F16, AL_SAFETENSORS_I32, AL_SAFETENSORS_I64 } al_safetensors_type;
-typedef struct al_safetensors_part {
+typedef struct al_safetensors_tensor {
   const char *name;
   al_safetensors_type type;
   size_t dims, shape[4], count;
   const void *values; /* count */
-} al_safetensors_part;
+} al_safetensors_tensor;
 
 /* Writes `path` whole or not at all. metadata: an object of texts, or NULL. */
-al_status al_safetensors_write(const char *path, const al_safetensors_part *parts, size_t n,
+al_status al_safetensors_write(const char *path, const al_safetensors_tensor *parts, size_t n,
                                const json_t *metadata) AL_MUST_USE;
 
 #endif

@@ -27,7 +27,7 @@ static uint16_t float_to_half(float value) {
   return (uint16_t)(sign | ((magnitude - 0x38000000U) >> 13));
 }
 
-static al_status append_values(al_buffer *out, const al_safetensors_part *part) {
+static al_status append_values(al_buffer *out, const al_safetensors_tensor *part) {
   al_status status = AL_OK;
   if (part->type == AL_SAFETENSORS_F16) {
     const float *values = part->values;
@@ -42,7 +42,7 @@ done:
   return status;
 }
 
-al_status al_safetensors_write(const char *path, const al_safetensors_part *parts, size_t n, const json_t *metadata) {
+al_status al_safetensors_write(const char *path, const al_safetensors_tensor *parts, size_t n, const json_t *metadata) {
   static const char *const names[] = {"F32", "F16", "I32", "I64"};
   static const size_t widths[] = {4, 2, 4, 8};
   al_status status;

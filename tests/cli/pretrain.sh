@@ -28,8 +28,8 @@ n=$("$alab" pretrain "$here/turns.yaml" --minutes 1 2>/dev/null) || fail "measur
 [ "$n" -gt 10 ] || fail "only $n steps a minute"
 
 # an interruption leaves a checkpoint, and the run that goes on ends in the same bytes
-"$alab" pretrain "$here/turns.yaml" --quiet --set steps=3000 --set out=long.safetensors || fail "a longer run"
-"$alab" pretrain "$here/turns.yaml" --set steps=3000 --set out=cut.safetensors 2>"$here/err" &
+"$alab" pretrain "$here/turns.yaml" --quiet --set steps=1500 --set out=long.safetensors || fail "a longer run"
+"$alab" pretrain "$here/turns.yaml" --set steps=1500 --set out=cut.safetensors 2>"$here/err" &
 pid=$!
 sleep 1
 kill -INT $pid
@@ -39,7 +39,7 @@ if [ $status -eq 130 ]; then
   grep -q "go on with: alab pretrain" "$here/err" || fail "an interruption must say how to go on: $(cat "$here/err")"
   [ -e "$here/cut.safetensors.checkpoint" ] || fail "no checkpoint"
   [ ! -e "$here/cut.safetensors" ] || fail "a file before the end"
-  "$alab" pretrain "$here/turns.yaml" --set steps=3000 --set out=cut.safetensors 2>"$here/err" || fail "going on: $(cat "$here/err")"
+  "$alab" pretrain "$here/turns.yaml" --set steps=1500 --set out=cut.safetensors 2>"$here/err" || fail "going on: $(cat "$here/err")"
   grep -q "going on at step" "$here/err" || fail "it started anew: $(cat "$here/err")"
 else
   [ $status -eq 0 ] || fail "an interrupted run: status $status: $(cat "$here/err")"

@@ -29,7 +29,7 @@ static void round_trip(void **state) {
                             0x1p-24F, 0.0F,  0x1p-23F,         0x1p-14F, 2048.0F,  2052.0F};
   const int32_t ids[3] = {7, -1, 30521};
   const int64_t hashes[2] = {-5, INT64_MAX};
-  const al_safetensors_part parts[] = {
+  const al_safetensors_tensor parts[] = {
       {.name = "half", .type = AL_SAFETENSORS_F16, .dims = 1, .shape = {12}, .count = 12, .values = wide},
       {.name = "full", .type = AL_SAFETENSORS_F32, .dims = 2, .shape = {2, 3}, .count = 6, .values = full},
       {.name = "ids", .type = AL_SAFETENSORS_I32, .dims = 1, .shape = {3}, .count = 3, .values = ids},
