@@ -199,6 +199,7 @@ al_status al_frozen_open(al_features **out, char weights[33], const json_t *froz
   encoder e = {.recipe = &r, .source = source};
   *out = NULL;
   AL_TRY(read_recipe(&r, frozen, source->dataset->kind, source->base, source->where));
+  AL_TRY(al_weights_check_test(&r.weights, source->dataset, source->split, source->where));
   AL_TRY(cache_key(&key, &r, frozen, source->base, source->dataset->kind));
   if (weights != NULL) AL_TRY(al_weights_digest(&r.weights, weights));
   AL_TRY(al_encoded_open(out, source->dataset, key, r.cols, encode, &e));

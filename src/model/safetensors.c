@@ -235,3 +235,17 @@ al_status al_safetensors_integers(const al_safetensors *file, const char *name, 
   *count = t.count;
   return AL_OK;
 }
+
+al_status al_safetensors_wide(const al_safetensors *file, const char *name, int64_t **values, size_t *count,
+                              bool *found) {
+  tensor t;
+  *values = NULL;
+  *found = find(file, name, &t);
+  if (!*found) return AL_OK;
+  if (strcmp(t.type, "I64") != 0) return al_fail(AL_BAD_INPUT, "%s: tensor '%s' is not of i64", file->path, name);
+  al_status status = AL_NEW(values, t.count);
+  if (status != AL_OK) return status;
+  if (t.count != 0) memcpy(*values, t.from, t.count * sizeof **values);
+  *count = t.count;
+  return AL_OK;
+}

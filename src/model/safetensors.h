@@ -39,6 +39,10 @@ al_status al_safetensors_part(const al_safetensors *file, const char *name, size
 al_status al_safetensors_integers(const al_safetensors *file, const char *name, int32_t **values, size_t *count,
                                   bool *found) AL_MUST_USE;
 
+/* An I64 tensor: fresh array; *found as above. */
+al_status al_safetensors_wide(const al_safetensors *file, const char *name, int64_t **values, size_t *count,
+                              bool *found) AL_MUST_USE;
+
 /* A tensor to be written; `values` are floats (F32, and F16 rounded to nearest even), int32_t or int64_t. */
 typedef enum { AL_SAFETENSORS_F32, AL_SAFETENSORS_F16, AL_SAFETENSORS_I32, AL_SAFETENSORS_I64 } al_safetensors_type;
 typedef struct al_safetensors_tensor {

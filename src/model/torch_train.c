@@ -77,7 +77,7 @@ static bool starts_with(const char *text, const char *start) {
 
 /* What the file has and the network does not, counters of batch norm and position numbers apart. */
 static al_status list_unexpected(const al_weights *weights, const json_t *used) {
-  static const char *const ignored[] = {"num_batches_tracked", "position_ids", "alab.token_ids", "__metadata__"};
+  static const char *const ignored[] = {"num_batches_tracked", "position_ids", "alab.", "__metadata__"};
   al_buffer text = {0};
   size_t count = 0;
   al_status status = AL_OK;
@@ -105,6 +105,7 @@ static al_status read_start(al_trainer *t, const al_weights *weights, al_missing
   size_t n = t->api->tensors(t->net), at = 0, random = 0, refused = 0;
   al_torch_tensor tensor;
   AL_TRY(al_weights_digest(weights, t->weights));
+  AL_TRY(al_weights_check_test(weights, t->source.dataset, t->source.split, t->source.where));
   for (size_t i = 0; i < n; i++, at += tensor.count) {
     char name[200] = "";
     AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));

@@ -301,3 +301,28 @@ al_status al_weights_kind(const al_weights *weights, al_kind *kind) {
   *kind = AL_TEXT;
   return al_weights_bert(weights, &bert);
 }
+
+static int by_value(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+al_status al_weights_check_test(const al_weights *weights, const al_dataset *dataset, const al_split *split,
+                                const char *where) {
+  int64_t *read = NULL;
+  size_t n = 0, leaked = 0;
+  bool found = false;
+  al_status status = al_safetensors_wide(&weights->file, "alab.rows_read", &read, &n, &found);
+  if (status != AL_OK || !found) return status;
+  qsort(read, n, sizeof *read, by_value); /* a stranger's file may lie about its order */
+  for (size_t i = 0; i < split->test_size; i++) {
+    int64_t hash = (int64_t)al_dataset_row_hash(dataset, split->test[i]);
+    leaked += bsearch(&hash, read, n, sizeof *read, by_value) != NULL;
+  }
+  free(read);
+  if (leaked == 0) return AL_OK;
+  return al_fail(AL_BAD_INPUT,
+                 "%s: %s has read %zu of the %zu test rows of %s while it was pretrained; pretrain it with split_seed: "
+                 "the study's seed",
+                 where, weights->file.path, leaked, split->test_size, dataset->name);
+}

@@ -25,6 +25,11 @@ al_status al_weights_digest(const al_weights *weights, char hex[33]) AL_MUST_USE
 /* Of the file and of what is read from config.json: what a cell's hash and a cache's name hold in place of a path. */
 al_status al_weights_identity(char hex[33], const char *given, const char *base) AL_MUST_USE;
 
+/* Refuses weights whose `alab.rows_read` (XXH64 of the rows they were pretrained on, ascending) holds one of the
+ * split's test rows: AL_BAD_INPUT. Files without it say nothing, and pass. O(test rows (their size + log n)). */
+al_status al_weights_check_test(const al_weights *weights, const al_dataset *dataset, const al_split *split,
+                                const char *where) AL_MUST_USE;
+
 typedef struct al_bert_shape {
   size_t vocabulary; /* rows of the table, fewer than the vocabulary has when trimmed */
   bool trimmed;      /* alab.token_ids says which rows they are */

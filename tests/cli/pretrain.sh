@@ -5,6 +5,8 @@ alab=$1
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 export ALAB_DATA=$here/cache
+ALAB_MIRROR_FOR_TEXT=${ALAB_MIRROR:-}
+unset ALAB_MIRROR
 
 fail() { echo "FAIL: $*"; exit 1; }
 "$alab" pretrain "$here/none.yaml" 2>"$here/err"
@@ -76,6 +78,74 @@ initial: {size: 20}
 query: {batch: 10, rounds: 1}
 Y
 "$alab" run "$here/study.yaml" --quiet --out "$here/study" 2>"$here/err" || fail "the weights do not load: $(cat "$here/err")"
-"$alab" run "$here/study.yaml" --quiet --out "$here/leak" --set "datasets=[{name: synthetic-images, size: 300, test_size: 60, seed: 20}]" 2>"$here/err" ||
-  fail "the same set by another name of its seed"
+mkdir -p "$here/images/even" "$here/images/odd"
+for i in $(seq 40); do
+  class=$([ $((i % 2)) -eq 0 ] && echo even || echo odd)
+  { printf 'P5 8 8 255\n'; for p in $(seq 64); do printf "\\$(printf %03o $(((i * p * p + 7 * i) % 256)))"; done; } >"$here/images/$class/$i.pgm"
+done
+cat >"$here/mine.yaml" <<Y
+model: {name: resnet, width: 4, stages: 2, stem: 3x3s2}
+data: [{name: mine, format: image-folder, train: images}]
+objectives: {rotation: 1}
+steps: 2
+train: {batch: 8}
+out: mine.safetensors
+Y
+"$alab" pretrain "$here/mine.yaml" --quiet 2>"$here/err"
+[ $? -eq 2 ] || fail "a set without an official test part needs split_seed"
+grep -q "split_seed" "$here/err" || fail "split_seed must be asked for: $(cat "$here/err")"
+"$alab" pretrain "$here/mine.yaml" --quiet --set split_seed=5 || fail "a set of one's own: $(cat "$here/err")"
+cat >"$here/own.yaml" <<Y
+study: own
+seed: 5
+replicates: 1
+datasets: [{name: mine, format: image-folder, train: images}]
+models: [{name: resnet, width: 4, stages: 2, stem: 3x3s2, weights: mine.safetensors, missing: random, train: {epochs: 1}}]
+strategies: [random]
+initial: {size: 10}
+query: {batch: 5, rounds: 1}
+Y
+"$alab" run "$here/own.yaml" --quiet --out "$here/own" 2>"$here/err" || fail "the seed that the weights know: $(cat "$here/err")"
+"$alab" run "$here/own.yaml" --quiet --set seed=6 --out "$here/leak" 2>"$here/err"
+[ $? -eq 2 ] || fail "weights that have read test rows must be refused: $(cat "$here/err")"
+grep -q "has read .* of the 8 test rows" "$here/err" || fail "it must say how many: $(cat "$here/err")"
+"$alab" run "$here/own.yaml" --quiet --set seed=6 --out "$here/leak" 2>"$here/err" \
+  --set "models=[{name: linear, features: {frozen: mine.safetensors}}]"
+[ $? -eq 2 ] || fail "frozen features of such weights must be refused: $(cat "$here/err")"
+
+# text: all objectives at once, and the svd start alone
+if [ -z "${ALAB_MIRROR_FOR_TEXT:-}" ]; then
+  echo "ok; the text half was skipped: no mirror folder"
+  exit 0
+fi
+export ALAB_MIRROR=$ALAB_MIRROR_FOR_TEXT
+"$alab" fetch bert-base-uncased-vocab >/dev/null 2>&1 || { echo "ok; the text half was skipped: no vocabulary"; exit 0; }
+cat >"$here/words.yaml" <<Y
+model: {name: bert, size: tiny, max_tokens: 24}
+data: [{name: synthetic-text, size: 200, test_size: 50}]
+objectives: {svd: 1, mlm: 1, bow: 1, contrastive: 0.5}
+steps: 6
+train: {batch: 8, candidates: 256}
+out: words.safetensors
+Y
+"$alab" pretrain "$here/words.yaml" --quiet || fail "text"
+cp "$here/words.safetensors" "$here/first"
+"$alab" pretrain "$here/words.yaml" --quiet || fail "text again"
+cmp -s "$here/first" "$here/words.safetensors" || fail "the same text recipe gave another file"
+for name in alab.token_ids alab.rows_read embeddings.word_embeddings.weight encoder.layer.1.output.dense.weight; do
+  head -c 20000 "$here/first" | grep -aq "\"$name\"" || fail "the file lacks $name"
+done
+head -c 20000 "$here/first" | grep -aq "cls.predictions" && fail "the objectives' heads are in the file"
+"$alab" pretrain "$here/words.yaml" --quiet --set steps=0 --set "objectives={svd: 1}" --set train.precision=f16 || fail "the svd start alone"
+cmp -s "$here/first" "$here/words.safetensors" && fail "no step gave the file of six"
+cat >"$here/fine.yaml" <<Y
+study: fine
+replicates: 1
+datasets: [{name: synthetic-text, size: 200, test_size: 50}]
+models: [{name: bert, weights: words.safetensors, missing: random, max_tokens: 24, train: {epochs: 1}}]
+strategies: [random]
+initial: {size: 16}
+query: {batch: 8, rounds: 1}
+Y
+"$alab" run "$here/fine.yaml" --quiet --out "$here/fine" 2>"$here/err" || fail "the text weights do not load: $(cat "$here/err")"
 echo ok
