@@ -1,6 +1,7 @@
 /* badge: k-means++ (D^2 sampling) on the gradient of the last layer for the model's own prediction, g = a (outer) h
  * with a = p - e_argmax and no bias. g is never built: a distance comes from two short dot products a pair. */
 #include "strategy/pointwise.h"
+#include "strategy/projection.h"
 
 #include "base/memory.h"
 #include "base/simd.h"
@@ -10,12 +11,7 @@
 #include <string.h>
 
 static const al_param badge_params[] = {
-    {.key = "dims",
-     .type = AL_PARAM_INT,
-     .fallback = "0",
-     .min = 0,
-     .max = 1e6,
-     .help = "project h to this many columns by a seeded Gaussian map (0: not)"},
+    AL_DIMS_PARAM,
     {.key = "first",
      .type = AL_PARAM_CHOICE,
      .fallback = "\"uniform\"",
@@ -63,29 +59,6 @@ static void fill_residuals(gradients *g, const float *probs) {
       g->a_norm[i] += (double)a * (double)a;
     }
   }
-}
-
-/* h times a D x dims matrix of N(0, 1/dims), drawn row by row; |U| x dims */
-static al_status project(const al_view *h, size_t dims, al_rng rng, float **out) {
-  al_status status;
-  float *map = NULL;
-  double scale = 1.0 / sqrt((double)dims);
-  *out = NULL;
-  AL_TRY(AL_NEW(&map, h->cols * dims));
-  AL_TRY(AL_NEW(out, h->rows * dims));
-  for (size_t i = 0; i < h->cols * dims; i++) map[i] = (float)(scale * al_rng_normal(&rng));
-  for (size_t i = 0; i < h->rows; i++) {
-    float *to = *out + i * dims;
-    if (h->kind == AL_VIEW_DENSE)
-      for (size_t c = 0; c < h->cols; c++)
-        for (size_t d = 0; d < dims; d++) to[d] += h->values[i * h->cols + c] * map[c * dims + d];
-    else
-      for (int64_t p = h->begin[i]; p < h->end[i]; p++)
-        for (size_t d = 0; d < dims; d++) to[d] += h->values[p] * map[(size_t)h->indices[p] * dims + d];
-  }
-done:
-  free(map);
-  return status;
 }
 
 AL_SIMD static float dense_product(const float *x, const float *y, size_t n) { return al_product(x, y, n); }
@@ -285,10 +258,12 @@ static al_status select_badge(const al_query *query, const json_t *params, al_pi
   al_status status = AL_OK;
   gradients g = {.h = query->h_pool};
   float *projected = NULL;
+  double *map = NULL;
   size_t dims = (size_t)al_params_int(params, "dims");
   al_rng rng = query->rng;
   if (dims != 0) {
-    AL_TRY(project(&query->h_pool, dims, al_rng_child(&rng, 1), &projected));
+    AL_TRY(al_gaussian_map(&map, query->h_pool.cols, dims, al_rng_child(&rng, 1)));
+    AL_TRY(al_project(&projected, &query->h_pool, map, dims));
     g.h = al_view_dense(projected, query->pool, dims);
   }
   AL_TRY(gradients_new(&g, query));
@@ -296,6 +271,7 @@ static al_status select_badge(const al_query *query, const json_t *params, al_pi
 done:
   gradients_free(&g);
   free(projected);
+  free(map);
   return status;
 }
 
@@ -306,7 +282,8 @@ const al_strategy al_strategy_badge = {
     .definition =
         "D^2 sampling on g = a (outer) h, a = p - e_argmax, no bias, one draw a pick; L is not counted; the first\n"
         "pick is uniform (first: largest takes the largest |g|). |g - g'|^2 = |a|^2|h|^2 + |a'|^2|h'|^2 -\n"
-        "2 (a.a')(h.h'), near-duplicates by differences. All distances 0: uniform over the rest. No repeats.",
+        "2 (a.a')(h.h'), near-duplicates by differences. All distances 0: uniform over the rest. No repeats.\n"
+        "dims: d first maps h by a seeded Gaussian matrix with entries N(0, 1/d).",
     .citation = "Ash, Zhang, Krishnamurthy, Langford and Agarwal 2020",
     .cost =
         "time at most O(k |U| (C + D)) (CSR: non-zeros in place of D), as a rule O(k |U| C): h is read only where |g|\n"

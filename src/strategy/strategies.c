@@ -13,7 +13,8 @@ extern const al_strategy al_strategy_k_means, al_strategy_kmeans_plus_plus, al_s
     al_strategy_cluster_margin, al_strategy_margin_clustered, al_strategy_alfa_mix;
 extern const al_strategy al_strategy_schedule, al_strategy_mixture, al_strategy_subsample, al_strategy_exec,
     al_strategy_albl, al_strategy_bandit;
-extern const al_strategy al_strategy_batch_bald, al_strategy_qbc, al_strategy_expected_error_reduction;
+extern const al_strategy al_strategy_batch_bald, al_strategy_qbc, al_strategy_expected_error_reduction,
+    al_strategy_bait;
 
 const al_strategy *const al_strategies[] = {
     &al_strategy_random,
@@ -38,6 +39,7 @@ const al_strategy *const al_strategies[] = {
     &al_strategy_kmeans_plus_plus,
     &al_strategy_typiclust,
     &al_strategy_badge,
+    &al_strategy_bait,
     &al_strategy_egl,
     &al_strategy_ranked_batch,
     &al_strategy_class_balanced,

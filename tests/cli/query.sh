@@ -33,6 +33,7 @@ npy("wide.npy", "<f4", (2, 2), [1.0, -1.0, 0.5, 0.5], "f")
 npy("three.npy", "<f4", (3, 1), [1.0, -1.0, 0.5], "f")
 npy("h12.npy", "<f4", (12, 2), [0, 0, 1, 0, 0, 1, 5, 5, 6, 5, 5, 6, 2, 3, 3, 2, 2.5, 2.5, 0.5, 0.5, 5.5, 5.5, 2.7, 2.6], "f")
 npy("p12.npy", "<f4", (12, 2), [0.9, 0.1] * 3 + [0.1, 0.9] * 3 + [0.5, 0.5] * 3 + [0.9, 0.1, 0.1, 0.9, 0.5, 0.5], "f")
+npy("h12wide.npy", "<f4", (12, 3001), [0.25] * 12 * 3001, "f")
 npy("l12.npy", "<i8", (6,), [0, 1, 2, 3, 4, 5], "q")
 npy("y12.npy", "<i8", (6,), [0, 0, 0, 1, 1, 1], "q")
 npy("mc.npy", "<f4", (2, 3, 2), [1, 0, 0.5, 0.5, 0.9, 0.1, 0, 1, 0.5, 0.5, 0.8, 0.2], "f")
@@ -70,6 +71,10 @@ says "0 1 2 " batch-bald -n 3 --mc mc.npy
 says "0 1 2 " qbc -n 3 --mc mc.npy
 [ "$("$alab" query qbc -n 1 --mc mc.npy --param by=kl --scores)" = "$("$alab" query bald -n 1 --mc mc.npy --scores)" ] || fail "kl is bald"
 [ "$("$alab" query qbc -n 2 --mc mc.npy --param by=consensus-entropy --scores)" = "$("$alab" query mc-entropy -n 2 --mc mc.npy --scores)" ] || fail "consensus-entropy is mc-entropy"
+says "1 2 " bait -n 2 --probs p.npy --embeddings h.npy
+says "1 2 " bait -n 2 --probs p.npy --embeddings h.npy --labelled l.npy --labels y.npy --param lambda=0.5
+says "1 2 " bait -n 2 --probs p.npy --embeddings h.npy --param dims=1 --seed 3
+"$alab" query badge -n 5 --probs p.npy --embeddings h.npy --param dims=2 | sort -n | tr '\n' ' ' | grep -q "^0 1 2 3 4 $" || fail "badge with dims"
 says "2 1 3 " egl -n 3 --probs p.npy --embeddings h.npy
 says "3 2 1 " class-balanced -n 3 --probs p.npy --labelled l.npy --labels y.npy
 says "3 2 1 " density -n 3 --probs p.npy --embeddings h.npy --labelled l.npy
@@ -115,6 +120,8 @@ refuses "outside 0 to 1" neighborhood -n 1 --probs p.npy --embeddings h.npy --la
 refuses "needs class probabilities" entropy -n 1 --embeddings h.npy
 refuses "needs labelled items" neighborhood -n 1 --probs p.npy --embeddings h.npy
 refuses "needs stochastic passes" qbc -n 1 --embeddings h.npy
+refuses "needs embeddings" bait -n 1 --probs p.npy
+refuses "give dims" bait -n 1 --probs p12.npy --embeddings h12wide.npy
 refuses "needs stochastic passes" batch-bald -n 1 --probs p.npy
 refuses "refits need --embeddings" qbc -n 1 --probs p.npy --labelled l.npy --labels y.npy
 refuses "labelled items" expected-error-reduction -n 1 --probs p.npy --embeddings h.npy

@@ -377,12 +377,209 @@ static void expected_error(void **state) {
   }
 }
 
+/* ---- bait ---- */
+
+enum { MOST_SIZE = 30 };
+typedef double matrix[MOST_SIZE][MOST_SIZE];
+
+/* m += scale (diag p - p p^T) kron h h^T */
+static void add_information(const input *x, const float *probs, const float *h, double scale, matrix m) {
+  double total = 0.0;
+  for (size_t c = 0; c < x->c; c++) total += (double)probs[c];
+  for (size_t a = 0; a < x->c; a++)
+    for (size_t b = 0; b < x->c; b++) {
+      double pa = (double)probs[a] / total, pb = (double)probs[b] / total;
+      for (size_t i = 0; i < x->d; i++)
+        for (size_t j = 0; j < x->d; j++)
+          m[a * x->d + i][b * x->d + j] += scale * ((a == b ? pa : 0.0) - pa * pb) * (double)h[i] * (double)h[j];
+    }
+}
+
+/* tr(m^-1 f) by elimination with pivoting */
+static double trace_of(const matrix m, const matrix f, size_t size) {
+  double work[MOST_SIZE][2 * MOST_SIZE], sum = 0.0;
+  for (size_t i = 0; i < size; i++)
+    for (size_t j = 0; j < size; j++) {
+      work[i][j] = m[i][j];
+      work[i][size + j] = f[i][j];
+    }
+  for (size_t a = 0; a < size; a++) {
+    size_t best = a;
+    for (size_t i = a + 1; i < size; i++)
+      if (fabs(work[i][a]) > fabs(work[best][a])) best = i;
+    for (size_t j = 0; j < 2 * size; j++) {
+      double keep = work[a][j];
+      work[a][j] = work[best][j];
+      work[best][j] = keep;
+    }
+    for (size_t i = 0; i < size; i++) {
+      if (i == a) continue;
+      double factor = work[i][a] / work[a][a];
+      for (size_t j = a; j < 2 * size; j++) work[i][j] -= factor * work[a][j];
+    }
+  }
+  for (size_t i = 0; i < size; i++) sum += work[i][size + i] / work[i][i];
+  return sum;
+}
+
+/* Forward picks and removals, with every trace from a matrix inverted anew. Only the survivors are printed: where the
+ * next of them is as good as the best, it is the pick; where an item that did not survive is as good to remove as the
+ * best, it goes. The survivors must be what is left. */
+static void bait(void **state) {
+  (void)state;
+  size_t compared = 0, removed = 0;
+  for (unsigned which = 0; which < INPUTS; which++) {
+    static input x;
+    static matrix f, m, with;
+    make_input(&x, which, false);
+    size_t size = x.c * x.d;
+    if (size > MOST_SIZE) continue;
+    if (x.k > 5) x.query.batch = 5;
+    if (which % 3 == 1 && x.n <= 12) x.query.batch = x.n;
+    answer a;
+    double lambda = which % 2 == 0 ? 1.0 : 0.3;
+    assert_int_equal(ask(find("bait"), &x.query, which % 2 == 0 ? "{}" : "{\"lambda\": 0.3}", &a), AL_OK);
+    memset(f, 0, sizeof f);
+    memset(m, 0, sizeof m);
+    for (size_t i = 0; i < size; i++) m[i][i] = lambda;
+    for (size_t i = 0; i < x.n; i++) add_information(&x, x.probs + i * x.c, x.h + i * x.d, 1.0 / (double)x.n, f);
+    for (size_t i = 0; i < x.m; i++) add_information(&x, x.probs_l + i * x.c, x.hl + i * x.d, 1.0 / (double)x.m, m);
+    size_t k = a.picks.count, most = 2 * k < x.n ? 2 * k : x.n, survivors = 0, left = most;
+    int32_t forward[MOST_N];
+    bool taken[MOST_N] = {false}, survives[MOST_N] = {false};
+    for (size_t i = 0; i < k; i++) survives[a.pos[i]] = true;
+    for (size_t n = 0; n < most; n++) {
+      double u[MOST_N], now = trace_of(m, f, size), best = 0.0, range = INFINITY;
+      size_t pick = x.n;
+      for (size_t i = 0; i < x.n; i++) {
+        if (taken[i]) continue;
+        memcpy(with, m, sizeof m);
+        add_information(&x, x.probs + i * x.c, x.h + i * x.d, 1.0, with);
+        u[i] = now - trace_of(with, f, size);
+        if (pick == x.n || u[i] > best) {
+          pick = i;
+          best = u[i];
+        }
+        range = fmin(range, u[i]);
+      }
+      double allowed = 1e-5 * (best - range) + 1e-6 * now + 1e-13;
+      if (survivors < k && u[a.pos[survivors]] >= best - allowed) {
+        pick = (size_t)a.pos[survivors];
+        assert_float_equal(a.scores[survivors], u[pick], 1e-6 * now + 1e-12);
+        survivors++;
+      } else if (survives[pick]) {
+        for (size_t i = 0; i < x.n; i++) /* a tie: what the fast version took instead was removed later */
+          if (!taken[i] && !survives[i] && u[i] >= best - allowed) pick = i;
+      }
+      assert_false(survives[pick] && (survivors == 0 || a.pos[survivors - 1] != (int32_t)pick));
+      forward[n] = (int32_t)pick;
+      taken[pick] = true;
+      add_information(&x, x.probs + pick * x.c, x.h + pick * x.d, 1.0, m);
+    }
+    assert_int_equal(survivors, k);
+    for (; left > k; left--) {
+      double u[MOST_N], now = trace_of(m, f, size), least = INFINITY, most_raised = 0.0;
+      size_t gone = left;
+      for (size_t i = 0; i < left; i++) {
+        memcpy(with, m, sizeof m);
+        add_information(&x, x.probs + (size_t)forward[i] * x.c, x.h + (size_t)forward[i] * x.d, -1.0, with);
+        u[i] = trace_of(with, f, size) - now;
+        least = fmin(least, u[i]);
+        most_raised = fmax(most_raised, u[i]);
+      }
+      double allowed = 1e-5 * (most_raised - least) + 1e-6 * now + 1e-13;
+      for (size_t i = 0; i < left; i++)
+        if (!survives[forward[i]] && (gone == left || u[i] < u[gone])) gone = i;
+      if (!(u[gone] <= least + allowed)) {
+        print_error("bait, input %u: removing %d raises the trace by %.9g, another by %.9g\n", which, forward[gone],
+                    u[gone], least);
+        fail();
+      }
+      add_information(&x, x.probs + (size_t)forward[gone] * x.c, x.h + (size_t)forward[gone] * x.d, -1.0, m);
+      memmove(forward + gone, forward + gone + 1, (left - gone - 1) * sizeof *forward);
+      removed++;
+    }
+    compared++;
+    forget(&a);
+  }
+  print_message("bait: %zu inputs, %zu removals\n", compared, removed);
+  assert_true(compared > 60 && removed > 100);
+}
+
+/* ---- dims ---- */
+
+/* badge and bait with dims are badge and bait on rows projected beforehand, entry by entry, from the same draws. */
+static void projected(void **state) {
+  (void)state;
+  static const char *const names[] = {"badge", "bait"};
+  size_t compared = 0;
+  for (unsigned which = 3; which < INPUTS; which += 4) { /* no ties */
+    static input x, y;
+    enum { DIMS = 4 };
+    make_input(&x, which, which % 8 == 3);
+    make_input(&y, which, false);
+    al_rng rng = al_rng_child(&x.query.rng, 1);
+    double map[MOST_D][DIMS];
+    for (size_t i = 0; i < x.d; i++)
+      for (size_t j = 0; j < DIMS; j++) map[i][j] = al_rng_normal(&rng) / 2.0; /* sqrt(4) */
+    for (size_t side = 0; side < 2; side++)
+      for (size_t i = 0; i < (side == 0 ? x.n : x.m); i++)
+        for (size_t j = 0; j < DIMS; j++) {
+          double sum = 0.0;
+          const float *row = (side == 0 ? x.h : x.hl) + i * x.d;
+          for (size_t k = 0; k < x.d; k++) sum += (double)row[k] * map[k][j];
+          (side == 0 ? y.h : y.hl)[i * DIMS + j] = (float)sum;
+        }
+    y.query.h_pool = al_view_dense(y.h, y.n, DIMS);
+    y.query.h_labelled = al_view_dense(y.hl, y.m, DIMS);
+    x.query.batch = y.query.batch = x.k < 6 ? x.k : 6;
+    for (size_t s = 0; s < 2; s++) {
+      answer a, b;
+      assert_int_equal(ask(find(names[s]), &x.query, "{\"dims\": 4}", &a), AL_OK);
+      assert_int_equal(ask(find(names[s]), &y.query, "{}", &b), AL_OK);
+      assert_null(a.picks.note);
+      for (size_t i = 0; i < b.picks.count; i++) {
+        assert_int_equal(a.pos[i], b.pos[i]);
+        assert_float_equal(a.scores[i], b.scores[i], 1e-5 * (1.0 + fabs(b.scores[i])));
+        compared++;
+      }
+      forget(&a);
+      forget(&b);
+    }
+  }
+  assert_true(compared > 200);
+}
+
+static void bait_refused(void **state) {
+  (void)state;
+  enum { D = 1600 };
+  static input x;
+  static float wide[MOST_N * D];
+  answer a;
+  make_input(&x, 9, false);
+  assert_true(x.c >= 4);
+  al_query query = x.query;
+  query.h_pool = al_view_dense(wide, x.n, D);
+  query.h_labelled = al_view_dense(wide, x.m, D);
+  assert_int_equal(ask(find("bait"), &query, "{}", &a), AL_BAD_INPUT);
+  assert_non_null(strstr(al_message(), "dims"));
+  assert_int_equal(ask(find("bait"), &query, "{\"dims\": 5}", &a), AL_OK);
+  forget(&a);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(batch_bald),         cmocka_unit_test(batch_bald_ties),
-      cmocka_unit_test(batch_bald_sampled), cmocka_unit_test(batch_bald_converges),
-      cmocka_unit_test(query_by_committee), cmocka_unit_test(bootstrap_committee),
-      cmocka_unit_test(committee_refused),  cmocka_unit_test(expected_error),
+      cmocka_unit_test(batch_bald),
+      cmocka_unit_test(batch_bald_ties),
+      cmocka_unit_test(batch_bald_sampled),
+      cmocka_unit_test(batch_bald_converges),
+      cmocka_unit_test(query_by_committee),
+      cmocka_unit_test(bootstrap_committee),
+      cmocka_unit_test(committee_refused),
+      cmocka_unit_test(expected_error),
+      cmocka_unit_test(bait),
+      cmocka_unit_test(projected),
+      cmocka_unit_test(bait_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
