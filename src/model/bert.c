@@ -43,6 +43,7 @@ static const al_param bert_params[] = {
      .help = "what the head sees"},
     {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_dropout_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
+    AL_ANY_MODEL_PARAMS,
     {0}};
 
 struct al_model {
@@ -291,7 +292,7 @@ static al_status head_of_bert(al_model *model, const float **weights, const floa
   *weights = model->head;
   *bias = model->bias;
   *width = model->trainer.width;
-  return al_trainer_head(&model->trainer, "classifier", model->head, model->bias);
+  return al_trainer_head(&model->trainer, model->head, model->bias);
 }
 
 static size_t passes_of_bert(const al_model *model) { return model->trainer.passes; }

@@ -33,6 +33,7 @@ static const al_param linear_params[] = {
      .max = 1e8,
      .help = "penalty: (l2 / 2) ||W||^2 beside the sum of log losses; scikit-learn's C is 1 / l2"},
     {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = mc_params, .help = "stochastic passes"},
+    AL_ANY_MODEL_PARAMS,
     {0}};
 
 struct al_model {
@@ -203,6 +204,7 @@ static al_status predict_linear(al_model *model, const int32_t *rows, size_t n, 
   size_t classes = model->source.dataset->classes;
   AL_TRY(al_view_take(h, &model->input->view, rows, n, out->h == NULL ? &own : out->subset));
   if (out->probs != NULL) AL_TRY(al_softmax_predict(model->softmax, h, out->probs));
+  if (out->logits != NULL) AL_TRY(al_softmax_logits(model->softmax, h, out->logits));
   for (size_t member = 0; out->mc != NULL && member < model->passes; member++)
     AL_TRY(predict_member(model, member, h, out->mc + member * n * classes));
 done:

@@ -40,16 +40,30 @@ typedef struct al_training {
   size_t n;
   const int32_t *holdout_rows, *holdout_classes; /* m */
   size_t holdout;
-  uint32_t round; /* 0 = first fit; keys the `fit` stream. The full-data fit: 0 */
+  uint32_t round;  /* 0 = first fit; keys the `fit` stream. The full-data fit: 0 */
+  uint32_t member; /* 0, or 1 + a fold's or ensemble member's number: keys the `fit` stream too */
 } al_training;
 
 /* What predict is asked for; NULL pointers are not computed. One pass over the data serves all. */
 typedef struct al_prediction {
   float *probs;      /* n x C */
+  float *logits;     /* n x C, before the softmax; -inf for a class that the fit has not seen, where it has p = 0 */
   al_view *h;        /* n x D view into model-owned or subset storage, valid until the next predict or free */
   al_subset *subset; /* storage for h; must outlive it; required when h is not NULL */
   float *mc;         /* passes x n x C */
 } al_prediction;
+
+/* Keys that any model has (model/predictor.h reads them). */
+#define AL_ANY_MODEL_PARAMS                                                                                            \
+  {.key = "calibrate",                                                                                                 \
+   .type = AL_PARAM_CHOICE,                                                                                            \
+   .fallback = "\"none\"",                                                                                             \
+   .choices = "none|temperature",                                                                                      \
+   .help = "temperature: divides the logits, fitted each round on the hold-out"},                                      \
+  {                                                                                                                    \
+    .key = "tune", .type = AL_PARAM_ANY, .fallback = "null",                                                           \
+    .help = "{KEY: [values], by: cv}: chosen each round by 5-fold cross-validation on the labelled set"                \
+  }
 
 typedef struct al_model al_model; /* each model's own */
 
@@ -97,6 +111,8 @@ al_status al_softmax_fit(al_softmax **out, const al_view *rows, const int32_t *c
                          double l2) AL_MUST_USE;
 /* probs: rows x C; a class absent from the fit has p = 0. */
 al_status al_softmax_predict(const al_softmax *model, const al_view *rows, float *probs) AL_MUST_USE;
+/* The scores that predict's probabilities come from: rows x C; -inf for an absent class. */
+al_status al_softmax_logits(const al_softmax *model, const al_view *rows, float *logits) AL_MUST_USE;
 /* Borrowed until free; made on the first call. An absent class has weights 0 and bias -1e30. */
 al_status al_softmax_head(al_softmax *model, const float **weights /* C x D */, const float **bias /* C */) AL_MUST_USE;
 double al_softmax_objective(const al_softmax *model); /* at the optimum found */

@@ -34,6 +34,7 @@ static const al_param resnet_params[] = {
      .help = "tensors the file lacks"},
     {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_dropout_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
+    AL_ANY_MODEL_PARAMS,
     {0}};
 
 struct al_model {
@@ -194,7 +195,7 @@ static al_status head_of_resnet(al_model *model, const float **weights, const fl
   *weights = model->head;
   *bias = model->bias;
   *width = model->trainer.width;
-  return al_trainer_head(&model->trainer, "fc", model->head, model->bias);
+  return al_trainer_head(&model->trainer, model->head, model->bias);
 }
 
 static size_t passes_of_resnet(const al_model *model) { return model->trainer.passes; }

@@ -607,7 +607,8 @@ static void put_probs(const double *scores, const int32_t *class_of, size_t pres
   for (size_t c = 0; c < present; c++) probs[class_of[c]] = (float)(exp(scores[c] - most) / sum);
 }
 
-al_status al_softmax_predict(const al_softmax *model, const al_view *rows, float *probs) {
+/* Probabilities, or with `raw` the scores. */
+static al_status predict_rows(const al_softmax *model, const al_view *rows, bool raw, float *out) {
   al_status status;
   float *scores = NULL;
   double *exact = NULL;
@@ -631,13 +632,27 @@ al_status al_softmax_predict(const al_softmax *model, const al_view *rows, float
     }
     for (size_t i = 0; i < size; i++) {
       for (size_t c = 0; c < p; c++) exact[c] = (double)scores[i * p + c] + model->intercept[c];
-      put_probs(exact, model->class_of, p, model->classes, probs + (start + i) * model->classes);
+      float *row = out + (start + i) * model->classes;
+      if (!raw) {
+        put_probs(exact, model->class_of, p, model->classes, row);
+        continue;
+      }
+      for (size_t c = 0; c < model->classes; c++) row[c] = -INFINITY;
+      for (size_t c = 0; c < p; c++) row[model->class_of[c]] = (float)exact[c];
     }
   }
 done:
   free(scores);
   free(exact);
   return status;
+}
+
+al_status al_softmax_predict(const al_softmax *model, const al_view *rows, float *probs) {
+  return predict_rows(model, rows, false, probs);
+}
+
+al_status al_softmax_logits(const al_softmax *model, const al_view *rows, float *logits) {
+  return predict_rows(model, rows, true, logits);
 }
 
 al_status al_softmax_head(al_softmax *model, const float **weights, const float **bias) {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,7 +180,7 @@ al_status al_trainer_fit(al_trainer *t, const al_training *training) {
   size_t batches = (n + size - 1) / size;
   if (batches > 1 && n % size == 1) batches--;
   size_t steps = t->steps != 0 ? t->steps : t->epochs * batches, step = 0;
-  al_rng rng = stream(t, "fit", training->round, 0);
+  al_rng rng = stream(t, "fit", training->round, training->member);
   AL_TRY(AL_NEW(&order, n));
   AL_TRY(AL_NEW(&rows, size + 1));
   AL_TRY(AL_NEW(&labels, size + 1));
@@ -254,10 +255,27 @@ done:
   return status;
 }
 
+/* W h + b. h: n x D */
+static al_status logits_of(al_trainer *t, const float *h, size_t n, float *logits) {
+  al_status status;
+  float *weights = NULL, *bias = NULL;
+  size_t classes = t->classes;
+  AL_TRY(AL_NEW(&weights, classes * t->width));
+  AL_TRY(AL_NEW(&bias, classes));
+  AL_TRY(al_trainer_head(t, weights, bias));
+  for (size_t i = 0; i < n; i++) memcpy(logits + i * classes, bias, classes * sizeof *bias);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)classes, (int)t->width, 1.0F, h, (int)t->width,
+              weights, (int)t->width, 1.0F, logits, (int)classes);
+done:
+  free(weights);
+  free(bias);
+  return status;
+}
+
 al_status al_trainer_predict(al_trainer *t, const int32_t *rows, size_t n, const al_prediction *out) {
   al_status status;
   placed *order = NULL;
-  float *h = NULL;
+  float *h = NULL, *own = NULL;
   AL_TRY(AL_NEW(&order, n));
   for (size_t i = 0; i < n; i++)
     order[i] = (placed){t->length_begin == NULL ? 0 : t->length_begin[rows[i] + 1] - t->length_begin[rows[i]], i};
@@ -268,7 +286,12 @@ al_status al_trainer_predict(al_trainer *t, const int32_t *rows, size_t n, const
     h = out->subset->values;
     *out->h = al_view_dense(h, n, t->width);
   }
+  if (h == NULL && out->logits != NULL) {
+    AL_TRY(AL_NEW(&own, n * t->width));
+    h = own;
+  }
   if (out->probs != NULL || h != NULL) AL_TRY(predict_pass(t, rows, order, n, false, out->probs, h));
+  if (out->logits != NULL) AL_TRY(logits_of(t, h, n, out->logits));
   for (size_t pass = 0; out->mc != NULL && pass < t->passes; pass++) {
     al_rng rng = stream(t, "mc", t->round, (uint32_t)pass);
     AL_TRY(al_torch_check(t->api, t->api->seed(t->net, al_rng_u64(&rng)), "seeding"));
@@ -276,14 +299,15 @@ al_status al_trainer_predict(al_trainer *t, const int32_t *rows, size_t n, const
   }
 done:
   free(order);
+  free(own);
   return status;
 }
 
-al_status al_trainer_head(al_trainer *t, const char *name, float *weights, float *bias) {
+al_status al_trainer_head(al_trainer *t, float *weights, float *bias) {
   al_status status = AL_OK;
   char wanted[2][64];
-  snprintf(wanted[0], sizeof wanted[0], "%s.weight", name);
-  snprintf(wanted[1], sizeof wanted[1], "%s.bias", name);
+  snprintf(wanted[0], sizeof wanted[0], "%sweight", t->head);
+  snprintf(wanted[1], sizeof wanted[1], "%sbias", t->head);
   for (size_t i = 0; i < t->api->tensors(t->net); i++) {
     al_torch_tensor tensor;
     AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));

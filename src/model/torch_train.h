@@ -104,7 +104,7 @@ al_status al_trainer_reset(al_trainer *trainer) AL_MUST_USE;
 
 al_status al_trainer_fit(al_trainer *trainer, const al_training *training) AL_MUST_USE;
 al_status al_trainer_predict(al_trainer *trainer, const int32_t *rows, size_t n, const al_prediction *out) AL_MUST_USE;
-al_status al_trainer_head(al_trainer *trainer, const char *name, float *weights, float *bias) AL_MUST_USE;
+al_status al_trainer_head(al_trainer *trainer, float *weights /* C x D */, float *bias /* C */) AL_MUST_USE;
 void al_trainer_free(al_trainer *trainer);
 
 /* The weights that `weights:` names; *none: "none", nothing is opened. Messages name source->where. */

@@ -162,13 +162,13 @@ static al_status set_up(al_loop *l, const al_cell *cell) {
                             .replicate = cell->replicate,
                             .where = cell->model_label,
                             .base = cell->base};
-  return cell->model->open(&l->model, cell->model_options, &source);
+  return al_predictor_open(&l->model, cell->model, cell->model_options, &source);
 }
 
 static void tear_down(al_loop *l) {
   if (l->storage.prepared != NULL) l->cell->strategy->forget(l->storage.prepared);
   al_query_storage_free(&l->storage);
-  if (l->model != NULL) l->cell->model->free(l->model);
+  al_predictor_free(l->model);
   al_labelled_state_free(l->state);
   al_record_close(l->record);
   json_decref(l->history);
@@ -294,11 +294,11 @@ static al_status fit(al_loop *l, const int32_t *rows, const int32_t *classes, si
                           .holdout = l->pool.holdout_size,
                           .round = round};
   double start = al_seconds();
-  al_status status = l->cell->model->fit(l->model, &training);
+  al_status status = al_predictor_fit(l->model, &training);
   l->seconds_train = al_seconds() - start;
   if (status == AL_OK && l->pool.holdout_size != 0) {
     al_prediction want = {.probs = l->holdout_probs};
-    status = l->cell->model->predict(l->model, l->pool.holdout, l->pool.holdout_size, &want);
+    status = al_predictor_predict(l->model, l->pool.holdout, l->pool.holdout_size, &want);
     l->holdout_accuracy = al_accuracy(l->holdout_probs, l->holdout_classes, l->pool.holdout_size, l->dataset->classes);
   }
   return status;
@@ -307,7 +307,7 @@ static al_status fit(al_loop *l, const int32_t *rows, const int32_t *classes, si
 static al_status evaluate(al_loop *l, json_t **metrics, json_t **calibration) {
   double start = al_seconds();
   al_prediction want = {.probs = l->evaluated_probs};
-  al_status status = l->cell->model->predict(l->model, l->evaluated, l->evaluated_count, &want);
+  al_status status = al_predictor_predict(l->model, l->evaluated, l->evaluated_count, &want);
   if (status == AL_OK)
     status = al_metrics(metrics, calibration, l->evaluated_probs, l->evaluated_truth, l->evaluated_count,
                         l->dataset->classes);
@@ -364,6 +364,24 @@ done:
   return status;
 }
 
+/* Moves the hold-out's rows behind the others of L, keeping the order of these; how many there are of them. */
+static size_t leave_out_holdout(al_loop *l) {
+  size_t kept = 0, whole = l->labelled_count;
+  for (size_t i = 0; i < whole; i++) {
+    int32_t row = l->labelled[i];
+    bool held = false;
+    for (size_t h = 0; h < l->pool.holdout_size && !held; h++) held = l->pool.holdout[h] == row;
+    if (held) continue;
+    l->labelled[kept] = row;
+    l->answers[kept++] = l->truth[row];
+  }
+  for (size_t h = 0; h < whole - kept; h++) {
+    l->labelled[kept + h] = l->pool.holdout[h];
+    l->answers[kept + h] = l->truth[l->pool.holdout[h]];
+  }
+  return kept;
+}
+
 /* The reference: fitted on the whole pool's true labels, one line. */
 static al_status do_reference(al_loop *l, const char *folder) {
   al_status status;
@@ -380,7 +398,9 @@ static al_status do_reference(al_loop *l, const char *folder) {
   }
   for (size_t i = 0; i < l->pool.holdout_size; i++) l->holdout_classes[i] = l->truth[l->pool.holdout[i]];
   AL_TRY(take_batch(l, l->pool.whole, classes, paid, n));
-  AL_TRY(fit(l, l->labelled, l->answers, n, 0));
+  /* what a fit looks at to stop or calibrate, it must not be trained on */
+  size_t used = al_predictor_reads_holdout(l->cell->model_options) ? leave_out_holdout(l) : n;
+  AL_TRY(fit(l, l->labelled, l->answers, used, 0));
   AL_TRY(evaluate(l, &metrics, &calibration));
   AL_TRY(batch_new(&b, 0));
   AL_TRY(al_loop_line(&line, l, &b, 0, NULL, metrics, calibration));

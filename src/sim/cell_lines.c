@@ -48,7 +48,7 @@ json_t *al_loop_header(const al_loop *l) {
   json_t *classes = json_array();
   for (size_t c = 0; c < dataset->classes; c++) json_array_append_new(classes, json_string(dataset->class_names[c]));
   const char *strategy = cell->strategy == NULL ? "full-data" : cell->strategy->name;
-  const char *hash = cell->model->weights_hash == NULL ? NULL : cell->model->weights_hash(l->model);
+  const char *hash = al_predictor_weights(l->model);
   json_t *data = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o}", "name", dataset->name, "label",
                            cell->problem->label, "digest", l->split->digest, "kind", kinds[dataset->kind], "labels",
                            dataset->multi ? "multi" : "single", "train", (json_int_t)l->split->train_size, "pool",
@@ -75,7 +75,7 @@ json_t *al_loop_header(const al_loop *l) {
 }
 
 static void add_notes(json_t *notes, const al_loop *l) {
-  json_t *of_model = l->cell->model->notes == NULL ? NULL : l->cell->model->notes(l->model);
+  json_t *of_model = al_predictor_notes(l->model);
   if (of_model != NULL) json_array_extend(notes, of_model);
   json_decref(of_model);
 }

@@ -3,6 +3,7 @@
 #ifndef AL_SIM_CELL_PRIVATE_H
 #define AL_SIM_CELL_PRIVATE_H
 
+#include "model/predictor.h"
 #include "model/refit.h"
 #include "record/record.h"
 #include "sim/cell.h"
@@ -31,7 +32,7 @@ typedef struct {
   const al_split *split;
   const al_features *f;
   al_pool pool;
-  al_model *model;
+  al_predictor *model;
   al_labelled_state *state;
   al_record *record;
   json_t *history; /* the round lines on disk, oldest first */

@@ -189,9 +189,9 @@ static al_status out_of_fold(al_loop *l, const al_view *h, al_oof *oof, const al
   }
   AL_TRY(al_grow(&s->oof_probs, &s->oof_capacity, n * classes, sizeof *s->oof_probs));
   al_deal_folds(l->answers, n, classes, FOLDS, s->fold_of);
-  if ((l->cell->model->gives & AL_GIVES_OOF) && l->cell->model->cross_validate != NULL) {
+  if (al_predictor_has_folds(l->model)) {
     al_training training = {.rows = l->labelled, .classes = l->answers, .n = n};
-    AL_TRY(l->cell->model->cross_validate(l->model, &training, s->fold_of, FOLDS, s->oof_probs));
+    AL_TRY(al_predictor_cross_validate(l->model, &training, s->fold_of, FOLDS, s->oof_probs));
   } else {
     AL_TRY(al_softmax_cross_validate(h, l->answers, classes, 1.0, s->fold_of, FOLDS, s->oof_probs));
   }
@@ -207,8 +207,7 @@ done:
 
 /* REFIT: the softmax on h of L, with the linear model's own penalty. */
 static al_status refit_on(al_loop *l, al_query *query) {
-  const al_model_type *type = l->cell->model;
-  double l2 = type->l2 == NULL ? 1.0 : type->l2(l->model);
+  double l2 = al_predictor_l2(l->model);
   al_refitter_free(l->storage.refitter);
   l->storage.refitter = NULL;
   if (l->labelled_count == 0) return AL_OK; /* the strategy says what it misses */
@@ -231,7 +230,7 @@ static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof
     query->probs = want.probs = s->probs;
   }
   if (needs & AL_NEED_MC) {
-    query->passes = type->passes(l->model);
+    query->passes = al_predictor_passes(l->model);
     AL_TRY(al_grow(&s->mc, &s->mc_capacity, query->passes * n * classes, sizeof *s->mc));
     query->mc = want.mc = s->mc;
   }
@@ -244,17 +243,17 @@ static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof
   if (h) {
     al_prediction of_labelled = {.h = &query->h_labelled, .subset = &s->h_labelled};
     if (needs & AL_NEED_PROBS_LABELLED) of_labelled.probs = s->probs_labelled;
-    AL_TRY(type->predict(l->model, l->labelled, l->labelled_count, &of_labelled));
+    AL_TRY(al_predictor_predict(l->model, l->labelled, l->labelled_count, &of_labelled));
     want.h = &query->h_pool;
     want.subset = &s->h_pool;
   } else if (needs & AL_NEED_PROBS_LABELLED) {
     al_prediction of_labelled = {.probs = s->probs_labelled};
-    AL_TRY(type->predict(l->model, l->labelled, l->labelled_count, &of_labelled));
+    AL_TRY(al_predictor_predict(l->model, l->labelled, l->labelled_count, &of_labelled));
   }
-  if (want.probs != NULL || want.mc != NULL || h) AL_TRY(type->predict(l->model, l->unlabelled, n, &want));
+  if (want.probs != NULL || want.mc != NULL || h) AL_TRY(al_predictor_predict(l->model, l->unlabelled, n, &want));
   if (needs & AL_NEED_HEAD) {
     size_t width = 0;
-    AL_TRY(type->head(l->model, &query->head, &query->bias, &width));
+    AL_TRY(al_predictor_head(l->model, &query->head, &query->bias, &width));
   }
   if (needs & AL_NEED_OOF) AL_TRY(out_of_fold(l, &query->h_labelled, oof, &query->oof));
   if (needs & AL_NEED_REFIT) AL_TRY(refit_on(l, query));

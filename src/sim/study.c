@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "model/frozen.h"
+#include "model/predictor.h"
 #include "record/record.h"
 #include "sim/host.h"
 #include "sim/pool.h"
@@ -296,6 +297,7 @@ static al_status add_all(builder *b, bool references) {
         assert(cell.model != NULL);
         snprintf(where, sizeof where, "%s: models[%zu]", e->path, m);
         if (replicate >= b->replicates[m]) continue;
+        AL_TRY(al_predictor_check(cell.model, cell.model_options, cell.holdout, where));
         status = cell.model->check(cell.model_options, problem->dataset->kind, e->base, where);
         if (status == AL_ENVIRONMENT) goto done; /* missing weights are no impossible combination */
         if (status != AL_OK) {
@@ -419,7 +421,7 @@ void al_study_free(al_study *study) {
 
 static al_status prepare_model(void *context, void *result) {
   const al_cell *cell = context;
-  al_model *model = NULL;
+  al_predictor *model = NULL;
   (void)result;
   const al_problem *problem = cell->problem;
   al_model_source source = {.dataset = problem->dataset,
@@ -429,8 +431,8 @@ static al_status prepare_model(void *context, void *result) {
                             .where = cell->model_label,
                             .base = cell->base,
                             .announce = cell->replicate == 0};
-  al_status status = cell->model->open(&model, cell->model_options, &source);
-  if (model != NULL) cell->model->free(model);
+  al_status status = al_predictor_open(&model, cell->model, cell->model_options, &source);
+  al_predictor_free(model);
   return status;
 }
 
