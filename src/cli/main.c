@@ -21,6 +21,7 @@ typedef struct {
 static const command commands[] = {
     {"run", "run or continue a study", al_cli_run},
     {"report", "figures, tables and a page from finished studies", al_cli_report},
+    {"compare", "strategies, code versions or models side by side, with tests", al_cli_compare},
     {"gate", "did a strategy lose quality against a pinned baseline?", al_cli_gate},
     {"query", "one query of a strategy on NumPy arrays", al_cli_query},
     {"list", "datasets, models, strategies, oracles", al_cli_list},
