@@ -15,6 +15,7 @@ al_status al_cli_pretrain(int argc, char **argv);
 al_status al_cli_report(int argc, char **argv);
 al_status al_cli_compare(int argc, char **argv);
 al_status al_cli_gate(int argc, char **argv);
+al_status al_cli_audit(int argc, char **argv);
 al_status al_cli_query(int argc, char **argv);
 al_status al_cli_list(int argc, char **argv);
 al_status al_cli_explain(int argc, char **argv);

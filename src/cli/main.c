@@ -23,6 +23,7 @@ static const command commands[] = {
     {"report", "figures, tables and a page from finished studies", al_cli_report},
     {"compare", "strategies, code versions or models side by side, with tests", al_cli_compare},
     {"gate", "did a strategy lose quality against a pinned baseline?", al_cli_gate},
+    {"audit", "is the protocol of an experiment or study sound?", al_cli_audit},
     {"query", "one query of a strategy on NumPy arrays", al_cli_query},
     {"list", "datasets, models, strategies, oracles", al_cli_list},
     {"explain", "definition, citation, cost and parameters of a name", al_cli_explain},

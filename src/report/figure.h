@@ -1,27 +1,34 @@
-/* Figures: data and gnuplot script kept side by side, drawn by gnuplot as a child process. */
+/* Figures. Each kind is a const struct: a name, what it shows, and a function that fills a canvas with data and
+ * settings; its gnuplot template is plots/<kind>.gp. */
 #ifndef AL_REPORT_FIGURE_H
 #define AL_REPORT_FIGURE_H
 
-#include "base/status.h"
-#include "report/collect.h"
+#include "report/canvas.h"
+#include "report/summarise.h"
 
-#include <stdbool.h>
+typedef struct al_figure_request {
+  al_setting **settings; /* n: one, or for kinds that are `across` several */
+  size_t n;
+  size_t measure;
+  al_axis axis;
+} al_figure_request;
 
-enum {
-  AL_FORMAT_HTML = 1,
-  AL_FORMAT_SVG = 2,
-  AL_FORMAT_PDF = 4,
-  AL_FORMAT_PNG = 8,
-  AL_FORMAT_TEX = 16,
-  AL_FORMAT_MD = 32,
-  AL_FORMAT_CSV = 64
-};
+typedef struct al_figure_type {
+  const char *name, *title;
+  const char *see;  /* the caption: what to see in it */
+  bool across;      /* takes several datasets at once */
+  bool any_measure; /* `metric` chooses what it shows */
+  bool any_axis;    /* `x` may be cost */
+  /* Fills the canvas, or says in it why there is nothing to draw (al_canvas_skip). */
+  al_status (*draw)(al_canvas *canvas, const al_figure_request *request);
+} al_figure_type;
 
-typedef enum al_figure_kind { AL_FIGURE_LABELS, AL_FIGURE_COST, AL_FIGURE_TIME } al_figure_kind;
+extern const al_figure_type al_figure_areas, al_figure_balance, al_figure_calibration, al_figure_curves,
+    al_figure_differences, al_figure_fits, al_figure_labelled, al_figure_metrics, al_figure_overlap, al_figure_overview,
+    al_figure_penalty, al_figure_ranks, al_figure_targets, al_figure_time, al_figure_wins;
 
-/* Writes <folder>/<name>.dat and .gp (and style.gp once) and draws the formats. *drawn = false when gnuplot is missing
- * or fails; that is a warning, the report goes on without the picture. full: full-data accuracy or NaN. */
-al_status al_figure_draw(const char *folder, const char *name, const al_setting *setting, al_figure_kind kind,
-                         double full, const char *source, unsigned formats, bool *drawn) AL_MUST_USE;
+extern const al_figure_type *const al_figure_types[]; /* ends with NULL */
+/* Unknown names are AL_BAD_INPUT with the nearest valid one. */
+al_status al_figure_find(const al_figure_type **out, const char *name, const char *where) AL_MUST_USE;
 
 #endif

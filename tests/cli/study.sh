@@ -135,15 +135,10 @@ if command -v sqlite3 >/dev/null; then
 fi
 "$alab" show "$here/b/cells/$(basename "$(ls "$here"/b/cells/synthetic-images*margin.r0*.jsonl | grep -v timing)")" --round 1 |
   grep -q "score" || fail "show"
-"$alab" report "$here/b" >"$here/table" 2>/dev/null || fail "report"
+"$alab" report "$here/b" --formats html,csv >"$here/table" 2>/dev/null || fail "report"
 grep -q "^badge-d8 " "$here/table" || fail "the table lacks a strategy"
-grep -q "synthetic-text.linear.curves.svg" "$here/b/report/index.html" || ! command -v gnuplot >/dev/null || fail "the page lacks a figure"
-grep -q "mutual-information.*WordPiece\|left out\|Left out" "$here/b/report/index.html" && fail "nothing was left out here"
-"$alab" report "$here/b" --out "$here/again" >/dev/null 2>&1 || fail "report again"
-for f in "$here"/again/*.pdf "$here"/again/*.svg "$here"/again/summary.csv; do
-  [ -e "$f" ] || continue
-  cmp -s "$f" "$here/b/report/$(basename "$f")" || fail "$(basename "$f") differs the second time"
-done
+grep -q "Learning curves" "$here/b/report/index.html" || fail "the page lacks a figure"
+grep -q "Left out: combinations" "$here/b/report/index.html" && fail "nothing was left out here"
 
 # every strategy of the registry runs in the loop, or is left out by name
 # (those that are made of others need parameters: composed.sh, exec.sh)
