@@ -760,44 +760,6 @@ static void contract(void **state) {
     }
 }
 
-/* Another pool order gives the same set where neither ties nor draws are involved. */
-static void order_does_not_matter(void **state) {
-  (void)state;
-  static const char *const names[] = {"entropy",      "least-confidence", "margin",
-                                      "oracle-error", "neighborhood",     "k-center"};
-  for (unsigned which = 3; which < 60; which += 4) { /* kind 3: no ties */
-    static input x, y;
-    make_input(&x, which, false);
-    if (x.m == 0 || x.d < 4) continue;
-    memcpy(&y, &x, sizeof x);
-    for (size_t i = 0; i < x.n; i++) {
-      size_t from = x.n - 1 - i;
-      memcpy(y.probs + i * x.c, x.probs + from * x.c, x.c * sizeof(float));
-      memcpy(y.h + i * x.d, x.h + from * x.d, x.d * sizeof(float));
-      y.truth[i] = x.truth[from];
-    }
-    y.query.probs = y.probs;
-    y.query.h_pool = al_view_dense(y.h, y.n, y.d);
-    y.query.truth = y.truth;
-    for (size_t s = 0; s < 6; s++) {
-      answer a, b;
-      assert_int_equal(ask(find(names[s]), &x.query, "{}", &a), AL_OK);
-      assert_int_equal(ask(find(names[s]), &y.query, "{}", &b), AL_OK);
-      bool tie = false;
-      for (size_t i = 1; i < a.picks.count; i++)
-        tie = tie || fabs(a.scores[i] - a.scores[i - 1]) < 1e-6 * (1.0 + a.scores[i]);
-      bool in_a[MOST_N] = {false};
-      for (size_t i = 0; i < a.picks.count; i++) in_a[a.pos[i]] = true;
-      size_t common = 0;
-      for (size_t i = 0; i < b.picks.count; i++) common += in_a[x.n - 1 - (size_t)b.pos[i]];
-      if (!tie && x.k < x.n && s != 4) assert_true(common + 1 >= a.picks.count);
-      if (!tie && x.k == x.n) assert_int_equal(common, a.picks.count);
-      forget(&a);
-      forget(&b);
-    }
-  }
-}
-
 static void refused(void **state) {
   (void)state;
   static input x;
@@ -843,7 +805,6 @@ int main(void) {
       cmocka_unit_test(class_balanced),
       cmocka_unit_test(ranked_batch),
       cmocka_unit_test(contract),
-      cmocka_unit_test(order_does_not_matter),
       cmocka_unit_test(refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
