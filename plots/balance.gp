@@ -13,7 +13,7 @@ set style fill solid 1 noborder
 level(v) = v <= 0.25 ? -2 : v >= 4 ? 2 : log(v)/log(2)
 step = last_round > 0 ? nice(last_round/(columns > 4 ? 1.2 : 2.0)) : 1
 class_step = nice(classes/5.0) < 1 ? 1 : nice(classes/5.0)
-tiny = format eq 'svg' ? ',8' : format eq 'tex' ? '' : ',6'
+tiny = of_size(8)
 class_label(c) = in_column(i) == 0 ? class_names[c] : ''
 do for [i=1:panels] {
   eval place

@@ -10,6 +10,8 @@ set xlabel x_title
 set ylabel y_title
 span = x_to - x_from
 side = (0.015 + 0.0035*named)*span
+step = nice(span/(width > 6 ? 6.0 : 3.0))
+set xtics step
 set xrange [x_from - side : x_to + side]
 set yrange [y_from : y_to]
 eval foot

@@ -12,7 +12,7 @@ set xrange [0.5 : columns + 0.5]
 set yrange [rows + 0.5 : 0.5]
 unset xtics
 set x2range [0.5 : columns + 0.5]
-narrow = format eq 'svg' ? ',9.5' : format eq 'tex' ? '' : ',7.2'
+narrow = of_size(9.5)
 if (many) {
   set x2tics rotate by 90 left scale 0 (column_names[1] 1) font narrow
 } else {
@@ -23,4 +23,4 @@ set ytics scale 0 (row_names[1] 1)
 do for [r=2:rows] { set ytics add (row_names[r] r) }
 set style fill solid 1 noborder
 plot data using 1:($3 == $3 ? $2 : NaN):($1-0.48):($1+0.48):($2-0.46):($2+0.46):4 with boxxyerror lc rgb variable title '', \
-     data using 1:2:6:5 with labels tc rgb variable font (format eq 'svg' ? ',10.5' : format eq 'tex' ? '' : ',7.8') title ''
+     data using 1:2:6:5 with labels tc rgb variable font of_size(10.5) title ''

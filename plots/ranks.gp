@@ -1,8 +1,11 @@
 # Mean ranks on an axis, names in two columns below, bars over those that are not told apart (Demsar 2006).
 left_names = (k + 1)/2
 top = 0.85 + (distance == distance ? 0.32 : 0)
-set lmargin at screen 0.28
-set rmargin at screen 0.72
+side = (0.3 + 0.083*longest)/width
+if (side > 0.4) { side = 0.4 }
+if (side < 0.2) { side = 0.2 }
+set lmargin at screen side
+set rmargin at screen 1 - side
 set tmargin at screen 1 - top/height
 set bmargin at screen 0.75/height
 inches = height - top - 0.75

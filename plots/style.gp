@@ -1,12 +1,19 @@
 # Shared look of alab's figures, and their terminals. A figure's script sets format, name, width and height (inches), title,
 # note and provenance, then loads this file; edit it and redraw.
 set encoding utf8
-if (format eq 'svg') eval sprintf("set terminal svg size %d,%d dynamic enhanced font 'DejaVu Sans,12' background 'white'", 100*width, 100*height)
-if (format eq 'pdf') eval sprintf("set terminal pdfcairo size %gin,%gin enhanced font 'DejaVu Sans,9' fontscale 1 linewidth 1 pointscale 0.72", width, height)
-if (format eq 'png') eval sprintf("set terminal pngcairo size %d,%d enhanced font 'DejaVu Sans,9' fontscale 2 linewidth 2 pointscale 1.5", 200*width, 200*height)
+# Figures narrower than 6 inches, as a paper's column, get smaller text; margins, which are in inches, shrink with it.
+zoom = width < 6 ? sqrt(width/6.0) : 1.0
+if (zoom < 0.6) { zoom = 0.6 }
+if (format eq 'svg') eval sprintf("set terminal svg size %d,%d dynamic enhanced font 'DejaVu Sans,%g' background 'white'", 100*width, 100*height, 12*zoom)
+if (format eq 'pdf') eval sprintf("set terminal pdfcairo size %gin,%gin enhanced font 'DejaVu Sans,9' fontscale %g linewidth %g pointscale %g", width, height, 0.75*zoom, zoom, 0.6*zoom)
+if (format eq 'png') eval sprintf("set terminal pngcairo size %d,%d enhanced font 'DejaVu Sans,9' fontscale %g linewidth %g pointscale %g", 200*width, 200*height, 2*zoom, 2*zoom, 1.5*zoom)
 if (format eq 'tex') eval sprintf("set terminal cairolatex pdf input size %gin,%gin font ',8' linewidth 1 pointscale 0.72", width, height)
 set output (format eq 'tex' ? name.'-tex.tex' : name.'.'.format)
 data = name.'.dat'
+width = width/zoom
+height = height/zoom
+# A font of so many pixels, 100 to the inch; LaTeX has its own.
+of_size(pixels) = format eq 'tex' ? '' : sprintf(',%g', format eq 'svg' ? pixels*zoom : 0.75*pixels)
 
 # Okabe-Ito colours and four more; strategies are told apart by dash and marker as well, so that a grey print can be read.
 # Style 1 is random's.
@@ -34,7 +41,7 @@ unset key
 if (format eq 'svg') { set key at screen 3, screen 3 }
 
 # What the bars are, where the data came from and how to redraw it: under every figure (in a comment where LaTeX sets it).
-small = format eq 'pdf' ? ',6.5' : format eq 'tex' ? '' : format eq 'png' ? ',6.5' : ',8.5'
+small = of_size(8.6)
 foot = "set label 9001 note at screen 0.012, screen 0.30/height font '".small."' tc rgb '#555555';" \
      . (format eq 'tex' ? "" : "set label 9002 provenance at screen 0.012, screen 0.13/height font '".small."' tc rgb '#555555';")
 headline = "set label 9003 title at screen 0.5, screen 1.0 - 0.2/height center;"
@@ -43,7 +50,7 @@ if (format eq 'tex') { note = '\scriptsize '.note }
 # Small multiples: panel i of a grid, its left and top edge in inches from the figure's.
 edge_left = 0.85; edge_right = 0.15; edge_top = 0.3; edge_bottom = 0.95; between_x = 0.14; between_y = 0.34
 titled = "set title titles[i] offset 0,-0.7 font small_title"
-small_title = exists('columns') && columns > 5 ? (format eq 'svg' ? ',9.5' : format eq 'tex' ? '' : ',7.2') : ''
+small_title = exists('columns') && columns > 5 ? of_size(9.5) : ''
 in_column(i) = (i - 1) % columns
 in_row(i) = (i - 1) / columns
 panel_width(i) = (width - edge_left - edge_right - between_x*(columns - 1)) / columns

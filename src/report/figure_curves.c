@@ -31,7 +31,8 @@ typedef struct {
 static al_status put_labels(al_canvas *canvas, const al_choice *choice, double *ends, double full, const frame *f) {
   al_status status;
   enum { LINE_PIXELS = 17 };
-  double gap = (f->y_to - f->y_from) * LINE_PIXELS / (100.0 * (canvas->height - 1.35));
+  double zoom = canvas->width < 6.0 ? fmax(0.6, sqrt(canvas->width / 6.0)) : 1.0; /* as in style.gp */
+  double gap = (f->y_to - f->y_from) * LINE_PIXELS / (100.0 * fmax(0.5, canvas->height / zoom - 1.35));
   size_t n = choice->named + (isfinite(full) ? 1 : 0);
   ends[choice->named] = full;
   AL_TRY(al_spread(ends, n, gap, f->y_from, f->y_to));

@@ -175,7 +175,7 @@ static al_status draw_ranks(al_canvas *canvas, const al_figure_request *r) {
   al_status status;
   al_group g = {0};
   al_friedman test = {0};
-  double *ranks = NULL, distance = NAN;
+  double *ranks = NULL, distance = NAN, longest = 0.0;
   size_t *order = NULL;
   AL_TRY(begin_group(canvas, &g, r, 2, r->n >= LEAST_DATASETS ? "Critical differences of mean ranks" : "Mean ranks"));
   if (canvas->skipped.size != 0) goto done;
@@ -191,8 +191,10 @@ static al_status draw_ranks(al_canvas *canvas, const al_figure_request *r) {
   for (size_t i = 0; i < g.k; i++) {
     AL_TRY(al_canvas_row(canvas, "%.10g %zu %s", ranks[order[i]], i + 1, g.strategies[order[i]]));
     AL_TRY(al_canvas_text_at(canvas, "names", i + 1, "%s  %.2f", g.strategies[order[i]], ranks[order[i]]));
+    longest = fmax(longest, (double)strlen(g.strategies[order[i]]) + 3.0);
     AL_TRY(al_canvas_set_at(canvas, "ranks", i + 1, ranks[order[i]]));
   }
+  AL_TRY(al_canvas_set(canvas, "longest", longest));
   AL_TRY(put_bars(canvas, ranks, order, g.k, tested ? distance : -1.0));
   AL_TRY(al_canvas_set(canvas, "k", (double)g.k));
   AL_TRY(al_canvas_set(canvas, "distance", distance));
@@ -200,21 +202,28 @@ static al_status draw_ranks(al_canvas *canvas, const al_figure_request *r) {
   AL_TRY(al_canvas_text(canvas, "distance_text", "critical difference %.2f", distance));
   canvas->width = canvas->width > 0.0 ? canvas->width : 8.6;
   canvas->height = canvas->height > 0.0 ? canvas->height : 2.1 + 0.105 * (double)(g.k + g.k % 2) + (tested ? 0.5 : 0.0);
+  size_t sharing = 1;
+  char leaders[160];
+  while (sharing < g.k && ranks[order[sharing]] <= ranks[order[0]] + 1e-12) sharing++;
+  if (sharing == 1)
+    snprintf(leaders, sizeof leaders, "%s", g.strategies[order[0]]);
+  else
+    snprintf(leaders, sizeof leaders, "%s and %zu other%s", g.strategies[order[0]], sharing - 1,
+             sharing == 2 ? "" : "s");
   if (tested) {
     AL_TRY(al_canvas_text(
         canvas, "note",
-        "Friedman chi2 = %.2f, p = %.2g; Iman-Davenport F = %.2f, p = %.2g; Nemenyi at 0.05; blocks: %zu "
-        "datasets, each the mean of its replicates",
+        "Friedman chi2 = %.2f, p = %.2g; Iman-Davenport F = %.2f, p = %.2g; Nemenyi at 0.05; n = %zu datasets",
         test.chi2, test.p, test.f, test.p_f, g.n));
     AL_TRY(al_canvas_say(
-        canvas, "%s has the best mean rank, %.2f of %zu. Friedman's test %s that ranks differ (p = %.2g).",
-        g.strategies[order[0]], ranks[order[0]], g.k, test.p < alpha ? "finds" : "does not find", test.p));
+        canvas, "%s %s the best mean rank, %.2f of %zu. Friedman's test %s that ranks differ (p = %.2g).", leaders,
+        sharing == 1 ? "has" : "share", ranks[order[0]], g.k, test.p < alpha ? "finds" : "does not find", test.p));
   } else {
     AL_TRY(al_canvas_text(canvas, "note",
                           "blocks: %zu datasets, each the mean of its replicates; a test of ranks needs at least %d",
                           g.n, LEAST_DATASETS));
-    AL_TRY(al_canvas_say(canvas, "%s has the best mean rank, %.2f of %zu; with fewer than %d datasets no test is made.",
-                         g.strategies[order[0]], ranks[order[0]], g.k, LEAST_DATASETS));
+    AL_TRY(al_canvas_say(canvas, "%s %s the best mean rank, %.2f of %zu; with fewer than %d datasets no test is made.",
+                         leaders, sharing == 1 ? "has" : "share", ranks[order[0]], g.k, LEAST_DATASETS));
   }
 done:
   al_group_free(&g);

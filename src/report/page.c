@@ -246,6 +246,31 @@ done:
   return status;
 }
 
+/* Who has the best mean rank, whoever shares it, and whether that was tested. */
+static al_status put_lead(writer *p, const al_group *g, const al_grid *grid, size_t at) {
+  al_status status;
+  size_t sharing = 1;
+  al_friedman test;
+  double *ranks = NULL;
+  AL_TRY(AL_NEW(&ranks, g->k));
+  AL_TRY(al_group_ranks(ranks, &test, g));
+  while (sharing < grid->rows && grid->keys[sharing * grid->columns + 1] <= grid->keys[1] + 1e-12) sharing++;
+  AL_TRY(al_buffer_print(&p->page, ", over %zu datasets: <a href=\"#across-%zu\">%s", g->n, at, grid->cells[0]));
+  for (size_t i = 1; i < sharing && i < 4; i++)
+    AL_TRY(al_buffer_print(&p->page, "%s%s", i + 1 == sharing ? " and " : ", ", grid->cells[i * grid->columns]));
+  if (sharing > 4) AL_TRY(al_buffer_print(&p->page, " and %zu more", sharing - 4));
+  AL_TRY(al_buffer_print(&p->page, " %s the best mean rank</a>, %s of %zu", sharing == 1 ? "has" : "share",
+                         grid->cells[1], g->k));
+  if (g->n >= 6)
+    AL_TRY(al_buffer_print(&p->page, "; Friedman's test %s that ranks differ (p = %.2g).</li>\n",
+                           test.p < 0.05 ? "finds" : "does not find", test.p));
+  else
+    AL_TRY(al_buffer_print(&p->page, "; with fewer than 6 datasets no test of ranks is made.</li>\n"));
+done:
+  free(ranks);
+  return status;
+}
+
 static al_status put_result(writer *p) {
   al_status status;
   al_buffer line = {0};
@@ -259,10 +284,7 @@ static al_status put_result(writer *p) {
     if (g->n < 2 || g->k < 2) continue;
     status = al_ranking_grid(&grid, g, w->options->measure);
     if (status == AL_OK) status = put_safe(p, "<li>", al_group_title(g, title), "");
-    if (status == AL_OK)
-      status = al_buffer_print(
-          &p->page, ", over %zu datasets: <a href=\"#across-%zu\">%s has the best mean rank</a>, %s of %zu.</li>\n",
-          g->n, i, grid.cells[0], grid.cells[1], g->k);
+    if (status == AL_OK) status = put_lead(p, g, &grid, i);
     al_grid_free(&grid);
     if (status != AL_OK) goto done;
   }
