@@ -14,6 +14,8 @@
 
 enum { VOCABULARY = AL_BERT_VOCABULARY, UNKNOWN = AL_BERT_UNKNOWN, POSITIONS = AL_BERT_POSITIONS };
 
+extern const al_model_type al_model_bert;
+
 static const al_param train_params[] = {AL_TRAIN_PARAMS("0.0005", "0.1", "dropout rate"), {0}};
 
 static const al_param bert_params[] = {
@@ -41,7 +43,7 @@ static const al_param bert_params[] = {
      .fallback = "\"cls\"",
      .choices = "cls|mean|pooler",
      .help = "what the head sees"},
-    {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_dropout_params, .help = "stochastic passes"},
+    {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_torch_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
     AL_ANY_MODEL_PARAMS,
     {0}};
@@ -75,7 +77,8 @@ static al_status check_bert(const json_t *params, al_kind kind, const char *base
   (void)base;
   if (al_params_string(params, "size") == NULL && strcmp(al_params_string(params, "weights"), "none") == 0)
     return al_fail(AL_BAD_INPUT, "%s.size: weights: none needs a size: tiny, mini, small or base", where);
-  return kind == AL_TEXT ? AL_OK : al_fail(AL_BAD_INPUT, "%s: bert reads text only", where);
+  if (kind == AL_TEXT) return al_trainer_check(params, kind, where);
+  return al_fail(AL_BAD_INPUT, "%s: bert reads text only", where);
 }
 
 /* [PAD] is row 0, since that is what a batch is padded with. */
@@ -243,7 +246,7 @@ static al_status open_bert(al_model **out, const json_t *params, const al_model_
     goto done;
   }
   al_torch_config config = config_of(&shape, al_params_string(params, "pooling"), source->dataset);
-  al_trainer_configure(&model->trainer, json_object_get(params, "train"), json_object_get(params, "mc"), &config);
+  AL_TRY(al_trainer_configure(&model->trainer, params, &config));
   bool random = strcmp(al_params_string(params, "missing"), "random") == 0;
   AL_TRY(make_bert(model, &config, (size_t)al_params_int(params, "max_tokens"), none ? NULL : &weights,
                    random ? AL_MISSING_RANDOM : AL_MISSING_ERROR));
@@ -295,6 +298,16 @@ static al_status head_of_bert(al_model *model, const float **weights, const floa
   return al_trainer_head(&model->trainer, model->head, model->bias);
 }
 
+static unsigned gives_of_bert(const json_t *params) { return al_trainer_gives(al_model_bert.gives, params); }
+static bool chained_bert(const al_model *model) { return model->trainer.warm; }
+
+static al_status save_bert(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }
+
+static al_status load_bert_fit(al_model *model, const void *bytes, size_t size, uint32_t round, bool *good) {
+  return al_trainer_load(&model->trainer, bytes, size, round, good);
+}
+
+static json_t *notes_of_bert(const al_model *model) { return al_trainer_notes(&model->trainer); }
 static size_t passes_of_bert(const al_model *model) { return model->trainer.passes; }
 static const char *weights_of_bert(const al_model *model) {
   return model->trainer.weights[0] == '\0' ? NULL : model->trainer.weights;
@@ -315,5 +328,10 @@ const al_model_type al_model_bert = {
     .head = head_of_bert,
     .passes = passes_of_bert,
     .weights_hash = weights_of_bert,
+    .gives_of = gives_of_bert,
+    .notes = notes_of_bert,
+    .chained = chained_bert,
+    .save = save_bert,
+    .load = load_bert_fit,
     .free = free_bert,
 };

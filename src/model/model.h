@@ -3,6 +3,7 @@
 #ifndef AL_MODEL_MODEL_H
 #define AL_MODEL_MODEL_H
 
+#include "base/memory.h"
 #include "base/params.h"
 #include "base/rng.h"
 #include "base/status.h"
@@ -92,14 +93,20 @@ typedef struct al_model_type {
   double (*l2)(const al_model *model);                /* penalty of REFIT's softmax on h (model/refit.h); NULL: 1 */
   const char *(*weights_hash)(const al_model *model); /* hex, or NULL: starts at random */
   json_t *(*notes)(const al_model *model); /* array of strings about the last fit, or NULL (e.g. absent classes) */
-  /* Checkpoints of models whose fit is dear; NULL where a refit is as good. */
-  al_status (*save)(al_model *model, const char *path);
-  al_status (*load)(al_model *model, const char *path);
+  /* What of `gives` is left with these params; NULL: all of it. */
+  unsigned (*gives_of)(const json_t *params);
+  /* Does a fit start from the one before (start: warm)? Then the last fit can be saved, and loaded in place of making
+   * it again: *good = false for bytes that are not such a fit of this model. NULL: a refit is as good. */
+  bool (*chained)(const al_model *model);
+  al_status (*save)(const al_model *model, al_buffer *out);
+  al_status (*load)(al_model *model, const void *bytes, size_t size, uint32_t round, bool *good);
   void (*free)(al_model *model);
 } al_model_type;
 
 extern const al_model_type *const al_models[]; /* ends with NULL */
 const al_model_type *al_model_find(const char *name);
+/* What a model of these params gives. */
+unsigned al_model_gives(const al_model_type *type, const json_t *params);
 /* Fresh: what of a model's params a cell's hash holds (no defaults, files by content). */
 al_status al_model_settings(json_t **out, const al_model_type *type, const json_t *params,
                             const char *base) AL_MUST_USE;

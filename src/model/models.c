@@ -23,6 +23,10 @@ const al_model_type *al_model_find(const char *name) {
   return NULL;
 }
 
+unsigned al_model_gives(const al_model_type *type, const json_t *params) {
+  return type->gives_of == NULL ? type->gives : type->gives_of(params);
+}
+
 al_status al_model_settings(json_t **out, const al_model_type *type, const json_t *params, const char *base) {
   al_status status = al_params_nondefault(out, type->params, params);
   if (status != AL_OK || type->settings == NULL) return status;

@@ -124,6 +124,10 @@ al_status al_predictor_check(const al_model_type *type, const json_t *params, si
     json_decref(resolved);
     resolved = NULL;
   }
+  if (count > 1 && strcmp(text_of(json_object_get(params, "train"), "start"), "warm") == 0) {
+    status = al_fail(AL_BAD_INPUT, "%s.tune: what is tuned starts cold; give train.start: cold", where);
+    goto done;
+  }
   if (holdout == 0 && al_predictor_reads_holdout(params))
     status = al_fail(AL_BAD_INPUT, "%s: %s reads the hold-out; give holdout: {size: N}", where,
                      strcmp(text_of(params, "calibrate"), "none") == 0 ? "early_stop" : "calibrate: temperature");
@@ -306,23 +310,44 @@ double al_temperature(const float *logits, const int32_t *classes, size_t n, siz
   return fit_temperature(logits, classes, n, class_count, &used);
 }
 
-al_status al_predictor_fit(al_predictor *p, const al_training *training) {
+static al_status calibrate(al_predictor *p, const al_training *training) {
   al_status status = AL_OK;
   size_t classes = p->source.dataset->classes;
   p->temperature = 1.0;
   p->calibrated_on = 0;
   p->head_scaled = false;
-  p->loss = NAN;
-  if (p->count > 1) AL_TRY(tune(p, training));
-  /* tuning by the model's own folds has fitted it already */
-  if (isnan(p->loss) || p->type->cross_validate == NULL) AL_TRY(p->type->fit(p->candidates[p->chosen], training));
-  if (!p->calibrate || training->holdout == 0) goto done;
+  if (!p->calibrate || training->holdout == 0) return AL_OK;
   AL_TRY(al_grow(&p->logits, &p->logit_capacity, training->holdout * classes, sizeof *p->logits));
   AL_TRY(p->type->predict(p->candidates[p->chosen], training->holdout_rows, training->holdout,
                           &(al_prediction){.logits = p->logits}));
   p->temperature = fit_temperature(p->logits, training->holdout_classes, training->holdout, classes, &p->calibrated_on);
 done:
   return status;
+}
+
+al_status al_predictor_fit(al_predictor *p, const al_training *training) {
+  al_status status = AL_OK;
+  p->loss = NAN;
+  if (p->count > 1) AL_TRY(tune(p, training));
+  /* tuning by the model's own folds has fitted it already */
+  if (isnan(p->loss) || p->type->cross_validate == NULL) AL_TRY(p->type->fit(p->candidates[p->chosen], training));
+  AL_TRY(calibrate(p, training));
+done:
+  return status;
+}
+
+bool al_predictor_chained(const al_predictor *p) {
+  return p->type->chained != NULL && p->type->chained(p->candidates[p->chosen]);
+}
+
+al_status al_predictor_save(const al_predictor *p, al_buffer *out) {
+  return p->type->save(p->candidates[p->chosen], out);
+}
+
+al_status al_predictor_restore(al_predictor *p, const void *bytes, size_t size, const al_training *training,
+                               bool *good) {
+  al_status status = p->type->load(p->candidates[p->chosen], bytes, size, training->round, good);
+  return status == AL_OK && *good ? calibrate(p, training) : status;
 }
 
 /* softmax(z / T) of n rows; a class at -inf has 0. */

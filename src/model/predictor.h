@@ -22,6 +22,12 @@ void al_predictor_free(al_predictor *predictor);
 al_status al_predictor_fit(al_predictor *predictor, const al_training *training) AL_MUST_USE;
 al_status al_predictor_predict(al_predictor *predictor, const int32_t *rows, size_t n,
                                const al_prediction *out) AL_MUST_USE;
+/* Does a fit start from the one before it? Then the last fit can be kept as bytes and taken up again: restore also
+ * calibrates on training's hold-out. *good = false: not such bytes, and nothing changed. */
+bool al_predictor_chained(const al_predictor *predictor);
+al_status al_predictor_save(const al_predictor *predictor, al_buffer *out) AL_MUST_USE;
+al_status al_predictor_restore(al_predictor *predictor, const void *bytes, size_t size, const al_training *training,
+                               bool *good) AL_MUST_USE;
 /* W / T and b / T, so that p = softmax(W h + b) holds for the p that predict gives. Borrowed until the next fit. */
 al_status al_predictor_head(al_predictor *predictor, const float **weights /* C x D */, const float **bias /* C */,
                             size_t *width) AL_MUST_USE;

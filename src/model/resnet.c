@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern const al_model_type al_model_resnet;
+
 static const al_param train_params[] = {AL_TRAIN_PARAMS("0.003", "0.2", "dropout before the head"), {0}};
 
 static const al_param resnet_params[] = {
@@ -32,7 +34,7 @@ static const al_param resnet_params[] = {
      .fallback = "\"error\"",
      .choices = "error|random",
      .help = "tensors the file lacks"},
-    {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_dropout_params, .help = "stochastic passes"},
+    {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_torch_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
     AL_ANY_MODEL_PARAMS,
     {0}};
@@ -58,7 +60,8 @@ static al_status check_resnet(const json_t *params, al_kind kind, const char *ba
   (void)base;
   int64_t depth = al_params_int(params, "depth");
   if (depth != 18 && depth != 50) return al_fail(AL_BAD_INPUT, "%s.depth: give 18 or 50", where);
-  return kind == AL_IMAGE ? AL_OK : al_fail(AL_BAD_INPUT, "%s: resnet sees images only", where);
+  if (kind == AL_IMAGE) return al_trainer_check(params, kind, where);
+  return al_fail(AL_BAD_INPUT, "%s: resnet sees images only", where);
 }
 
 static void draw_resnet(const al_torch_tensor *tensor, al_rng rng, float *values, void *context) {
@@ -77,16 +80,37 @@ static al_status load_resnet(const al_weights *weights, const al_torch_tensor *t
   return al_safetensors_read(&weights->file, tensor->name, values, tensor->count, &found);
 }
 
+/* One plane of an image at (down, right) of its frame, mirrored or not; what is of the frame is 0. */
+static void put_plane(const uint8_t *from, uint8_t *to, size_t height, size_t width, long down, long right, bool flip) {
+  for (long y = 0; y < (long)height; y++)
+    for (long x = 0; x < (long)width; x++) {
+      long fy = y + down, fx = (flip ? (long)width - 1 - x : x) + right;
+      bool inside = fy >= 0 && fy < (long)height && fx >= 0 && fx < (long)width;
+      to[y * (long)width + x] = inside ? from[fy * (long)width + fx] : 0;
+    }
+}
+
 static al_status fill_images(void *context, const int32_t *rows, size_t n, al_torch_batch *batch) {
   al_model *model = context;
   const al_dataset *d = model->trainer.source.dataset;
+  al_rng *rng = model->trainer.augmenting;
   size_t plane = d->height * d->width, own = d->channels * plane, size = model->channels * plane;
+  size_t frame_y = (d->height + 4) / 8, frame_x = (d->width + 4) / 8; /* an eighth: 4 of 32, 4 of 28 */
   al_status status = al_grow(&model->pixels, &model->capacity, n * size, 1);
   if (status != AL_OK) return status;
-  for (size_t i = 0; i < n; i++)
-    for (size_t c = 0; c < model->channels; c++) /* grey is repeated */
-      memcpy(model->pixels + i * size + c * plane, d->pixels + (size_t)rows[i] * own + (c % d->channels) * plane,
-             plane);
+  for (size_t i = 0; i < n; i++) {
+    long down = rng == NULL ? 0 : (long)al_rng_below(rng, 2 * frame_y + 1) - (long)frame_y;
+    long right = rng == NULL ? 0 : (long)al_rng_below(rng, 2 * frame_x + 1) - (long)frame_x;
+    bool flip = rng != NULL && al_rng_below(rng, 2) == 1;
+    for (size_t c = 0; c < model->channels; c++) { /* grey is repeated */
+      const uint8_t *from = d->pixels + (size_t)rows[i] * own + (c % d->channels) * plane;
+      uint8_t *to = model->pixels + i * size + c * plane;
+      if (rng == NULL)
+        memcpy(to, from, plane);
+      else
+        put_plane(from, to, d->height, d->width, down, right, flip);
+    }
+  }
   *batch = (al_torch_batch){.n = n, .pixels = model->pixels, .height = d->height, .width = d->width};
   return AL_OK;
 }
@@ -140,7 +164,7 @@ static al_status open_resnet(al_model **out, const json_t *params, const al_mode
     memcpy(config.mean, shape.mean, sizeof config.mean);
     memcpy(config.deviation, shape.deviation, sizeof config.deviation);
   }
-  al_trainer_configure(&model->trainer, json_object_get(params, "train"), json_object_get(params, "mc"), &config);
+  AL_TRY(al_trainer_configure(&model->trainer, params, &config));
   bool random = strcmp(al_params_string(params, "missing"), "random") == 0;
   AL_TRY(make_resnet(model, &config, none ? NULL : &weights, random ? AL_MISSING_RANDOM : AL_MISSING_ERROR));
   *out = model;
@@ -198,6 +222,16 @@ static al_status head_of_resnet(al_model *model, const float **weights, const fl
   return al_trainer_head(&model->trainer, model->head, model->bias);
 }
 
+static unsigned gives_of_resnet(const json_t *params) { return al_trainer_gives(al_model_resnet.gives, params); }
+static bool chained_resnet(const al_model *model) { return model->trainer.warm; }
+
+static al_status save_resnet(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }
+
+static al_status load_resnet_fit(al_model *model, const void *bytes, size_t size, uint32_t round, bool *good) {
+  return al_trainer_load(&model->trainer, bytes, size, round, good);
+}
+
+static json_t *notes_of_resnet(const al_model *model) { return al_trainer_notes(&model->trainer); }
 static size_t passes_of_resnet(const al_model *model) { return model->trainer.passes; }
 static const char *weights_of_resnet(const al_model *model) {
   return model->trainer.weights[0] == '\0' ? NULL : model->trainer.weights;
@@ -218,5 +252,10 @@ const al_model_type al_model_resnet = {
     .head = head_of_resnet,
     .passes = passes_of_resnet,
     .weights_hash = weights_of_resnet,
+    .gives_of = gives_of_resnet,
+    .notes = notes_of_resnet,
+    .chained = chained_resnet,
+    .save = save_resnet,
+    .load = load_resnet_fit,
     .free = free_resnet,
 };

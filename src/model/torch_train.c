@@ -11,31 +11,78 @@
 #include <stdlib.h>
 #include <string.h>
 
-const al_param al_mc_dropout_params[] = {
+const al_param al_mc_torch_params[] = {
     {.key = "by",
      .type = AL_PARAM_CHOICE,
      .fallback = "\"dropout\"",
-     .choices = "dropout",
-     .help = "passes with dropout active"},
-    {.key = "passes", .type = AL_PARAM_INT, .fallback = "10", .min = 2, .max = 1000, .help = "number of passes"},
+     .choices = "dropout|ensemble",
+     .help = "passes with dropout active, or networks trained from starts of their own"},
+    {.key = "passes",
+     .type = AL_PARAM_INT,
+     .fallback = "10",
+     .min = 2,
+     .max = 1000,
+     .help = "number of passes, or of networks, the model itself among them"},
     {0}};
 
-void al_trainer_configure(al_trainer *t, const json_t *train, const json_t *mc, al_torch_config *config) {
-  const json_t *steps = json_object_get(train, "steps");
-  t->batch_size = (size_t)al_params_int(train, "batch");
-  t->epochs = (size_t)al_params_int(train, "epochs");
-  t->steps = json_is_integer(steps) ? (size_t)json_integer_value(steps) : 0;
-  t->rate = al_params_real(train, "lr");
-  t->warmup = al_params_real(train, "warmup");
-  t->linear_schedule = strcmp(al_params_string(train, "schedule"), "linear") == 0;
-  t->passes = (size_t)al_params_int(mc, "passes");
-  config->dropout = al_params_real(train, "dropout");
-  config->sgd = strcmp(al_params_string(train, "optimiser"), "sgd") == 0;
-  config->weight_decay = al_params_real(train, "weight_decay");
-  config->clip = al_params_real(train, "clip");
+const al_param al_early_stop_params[] = {
+    {.key = "patience",
+     .type = AL_PARAM_INT,
+     .min = 1,
+     .max = 100000,
+     .help = "passes over the labelled set without a smaller loss after which training ends"},
+    {0}};
+
+static bool is(const json_t *params, const char *key, const char *value) {
+  return strcmp(al_params_string(params, key), value) == 0;
 }
 
-static al_rng stream(const al_trainer *t, const char *purpose, uint32_t round, uint32_t index) {
+al_status al_trainer_check(const json_t *params, al_kind kind, const char *where) {
+  const json_t *train = json_object_get(params, "train"), *mc = json_object_get(params, "mc");
+  if (kind == AL_TEXT && !is(train, "augment", "none"))
+    return al_fail(AL_BAD_INPUT, "%s.train.augment: crop-flip is for images", where);
+  if (kind == AL_IMAGE && al_params_bool(train, "buckets"))
+    return al_fail(AL_BAD_INPUT, "%s.train.buckets: images have no length", where);
+  if (is(train, "start", "warm") && is(mc, "by", "ensemble"))
+    return al_fail(AL_BAD_INPUT, "%s.mc.by: the networks of an ensemble start cold; give train.start: cold", where);
+  if (al_params_int(train, "micro_batch") == 1)
+    return al_fail(AL_BAD_INPUT, "%s.train.micro_batch: give 0, or at least 2", where);
+  return AL_OK;
+}
+
+unsigned al_trainer_gives(unsigned gives, const json_t *params) {
+  bool none = is(json_object_get(params, "mc"), "by", "dropout") &&
+              al_params_real(json_object_get(params, "train"), "dropout") == 0.0;
+  return none ? gives & ~(unsigned)AL_GIVES_MC : gives;
+}
+
+al_status al_trainer_configure(al_trainer *t, const json_t *params, al_torch_config *config) {
+  const json_t *train = json_object_get(params, "train"), *mc = json_object_get(params, "mc");
+  const json_t *steps = json_object_get(train, "steps"), *stop = json_object_get(train, "early_stop");
+  t->batch_size = (size_t)al_params_int(train, "batch");
+  t->micro_batch = (size_t)al_params_int(train, "micro_batch");
+  t->epochs = (size_t)al_params_int(train, "epochs");
+  t->steps = json_is_integer(steps) ? (size_t)json_integer_value(steps) : 0;
+  t->patience = json_is_object(stop) ? (size_t)al_params_int(stop, "patience") : 0;
+  t->rate = al_params_real(train, "lr");
+  t->warmup = al_params_real(train, "warmup");
+  t->linear_schedule = is(train, "schedule", "linear");
+  t->head_first = is(train, "regime", "head-then-full");
+  t->warm = is(train, "start", "warm");
+  t->balanced = is(train, "class_weights", "balanced");
+  t->augment = is(train, "augment", "crop-flip");
+  t->buckets = al_params_bool(train, "buckets");
+  t->ensemble = is(mc, "by", "ensemble");
+  t->passes = (size_t)al_params_int(mc, "passes");
+  t->stopped_on = NAN;
+  config->dropout = al_params_real(train, "dropout");
+  config->sgd = is(train, "optimiser", "sgd");
+  config->weight_decay = al_params_real(train, "weight_decay");
+  config->clip = al_params_real(train, "clip");
+  return AL_NEW(&t->class_weights, config->classes);
+}
+
+al_rng al_trainer_stream(const al_trainer *t, const char *purpose, uint32_t round, uint32_t index) {
   al_stream_key key = {.seed = t->source.seed,
                        .purpose = purpose,
                        .dataset = t->source.dataset->name,
@@ -98,8 +145,8 @@ done:
   return status;
 }
 
-static al_status read_start(al_trainer *t, const al_weights *weights, al_missing missing, al_load_tensor load,
-                            void *context) {
+static al_status read_start(al_trainer *t, float *start, const al_weights *weights, al_missing missing,
+                            al_load_tensor load, void *context) {
   al_status status = AL_OK;
   al_buffer lacking = {0};
   json_t *used = json_object();
@@ -110,7 +157,7 @@ static al_status read_start(al_trainer *t, const al_weights *weights, al_missing
   for (size_t i = 0; i < n; i++, at += tensor.count) {
     char name[200] = "";
     AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
-    AL_TRY(load(weights, &tensor, t->start + at, name, context));
+    AL_TRY(load(weights, &tensor, start + at, name, context));
     if (*name != '\0') {
       json_object_set_new(used, name, json_true());
     } else if (!starts_with(tensor.name, t->idle)) {
@@ -121,7 +168,7 @@ static al_status read_start(al_trainer *t, const al_weights *weights, al_missing
   if (refused != 0)
     status = al_fail(AL_BAD_INPUT, "%s: lacks %zu tensors of the network: %s%s", weights->file.path, random,
                      lacking.data, missing == AL_MISSING_ERROR ? "; missing: random lets them start at random" : "");
-  if (status != AL_OK || !t->source.announce) goto done;
+  if (status != AL_OK || !t->source.announce || start != t->start) goto done;
   if (random != 0)
     al_log_notice("%s: %zu tensors of the network start at random: %s", weights->file.path, random, lacking.data);
   status = list_unexpected(weights, used);
@@ -131,88 +178,45 @@ done:
   return status;
 }
 
+/* One start of `total` floats: drawn for this member, then the file's values over them. */
+static al_status draw_start(al_trainer *t, float *start, uint32_t member, al_draw_tensor draw, void *context) {
+  al_status status = AL_OK;
+  size_t at = 0;
+  al_rng rng = al_trainer_stream(t, "start", 0, member);
+  al_torch_tensor tensor;
+  for (size_t i = 0; i < t->api->tensors(t->net); i++, at += tensor.count) {
+    AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
+    draw(&tensor, al_rng_child(&rng, i), start + at, context);
+  }
+done:
+  return status;
+}
+
 al_status al_trainer_start(al_trainer *t, const al_weights *weights, al_missing missing, al_draw_tensor draw,
                            al_load_tensor load, void *context) {
   al_status status = AL_OK;
-  size_t total = 0, n = t->api->tensors(t->net), at = 0;
-  al_rng rng = stream(t, "start", 0, 0);
+  size_t total = 0, n = t->api->tensors(t->net);
   al_torch_tensor tensor;
   for (size_t i = 0; i < n; i++) {
     AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
     total += tensor.count;
   }
   AL_TRY(AL_NEW(&t->start, total));
-  for (size_t i = 0; i < n; i++, at += tensor.count) {
-    AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
-    draw(&tensor, al_rng_child(&rng, i), t->start + at, context);
-  }
-  if (weights != NULL) AL_TRY(read_start(t, weights, missing, load, context));
-done:
-  return status;
-}
-
-al_status al_trainer_reset(al_trainer *t) {
-  al_status status = AL_OK;
-  size_t at = 0;
-  for (size_t i = 0; i < t->api->tensors(t->net); i++) {
-    al_torch_tensor tensor;
-    AL_TRY(al_torch_check(t->api, t->api->tensor(t->net, i, &tensor), "tensor"));
-    AL_TRY(al_torch_check(t->api, t->api->set(t->net, i, t->start + at), "setting a tensor"));
-    at += tensor.count;
-  }
-done:
-  return status;
-}
-
-/* Warm-up from 0, then constant or linearly to 0. step counts from 0. */
-static double rate_at(const al_trainer *t, size_t step, size_t steps) {
-  double warm = t->warmup * (double)steps, at = (double)step + 1.0;
-  if (at < warm) return t->rate * at / warm;
-  if (!t->linear_schedule) return t->rate;
-  return t->rate * fmax(0.0, ((double)steps - (double)step) / fmax(1.0, (double)steps - warm));
-}
-
-al_status al_trainer_fit(al_trainer *t, const al_training *training) {
-  al_status status;
-  int32_t *order = NULL, *rows = NULL, *labels = NULL;
-  size_t n = training->n, size = t->batch_size < n ? t->batch_size : n;
-  /* a last batch of one joins the one before: batch norm has no variance of one */
-  size_t batches = (n + size - 1) / size;
-  if (batches > 1 && n % size == 1) batches--;
-  size_t steps = t->steps != 0 ? t->steps : t->epochs * batches, step = 0;
-  al_rng rng = stream(t, "fit", training->round, training->member);
-  AL_TRY(AL_NEW(&order, n));
-  AL_TRY(AL_NEW(&rows, size + 1));
-  AL_TRY(AL_NEW(&labels, size + 1));
-  t->round = training->round;
-  AL_TRY(al_trainer_reset(t));
-  AL_TRY(al_torch_check(t->api, t->api->begin(t->net, al_rng_u64(&rng)), "beginning a fit"));
-  for (size_t i = 0; i < n; i++) order[i] = (int32_t)i;
-  while (step < steps) {
-    al_rng_shuffle(&rng, order, n);
-    for (size_t b = 0; b < batches && step < steps; b++, step++) {
-      size_t from = b * size, to = b + 1 == batches ? n : from + size;
-      double loss = 0.0;
-      al_torch_batch batch = {0};
-      for (size_t i = from; i < to; i++) {
-        rows[i - from] = training->rows[order[i]];
-        labels[i - from] = training->classes[order[i]];
-      }
-      AL_TRY(t->fill(t->context, rows, to - from, &batch));
-      AL_TRY(al_torch_check(t->api, t->api->step(t->net, &batch, labels, rate_at(t, step, steps), &loss),
-                            "a training step"));
-      if (!isfinite(loss)) {
-        status = al_fail(AL_ENVIRONMENT, "training diverged at step %zu; lower train.lr", step);
-        goto done;
-      }
+  if (t->ensemble) AL_TRY(AL_NEW(&t->starts, t->passes));
+  for (size_t m = 0; m == 0 || (t->ensemble && m < t->passes); m++) {
+    float *start = t->start;
+    if (m != 0) {
+      AL_TRY(AL_NEW(&t->starts[m], total));
+      start = t->starts[m];
     }
+    AL_TRY(draw_start(t, start, (uint32_t)m, draw, context));
+    if (weights != NULL) AL_TRY(read_start(t, start, weights, missing, load, context));
   }
 done:
-  free(order);
-  free(rows);
-  free(labels);
   return status;
 }
+
+al_status al_trainer_reset(al_trainer *t) { return al_trainer_put(t, t->start); }
 
 typedef struct {
   int64_t length;
@@ -292,8 +296,9 @@ al_status al_trainer_predict(al_trainer *t, const int32_t *rows, size_t n, const
   }
   if (out->probs != NULL || h != NULL) AL_TRY(predict_pass(t, rows, order, n, false, out->probs, h));
   if (out->logits != NULL) AL_TRY(logits_of(t, h, n, out->logits));
-  for (size_t pass = 0; out->mc != NULL && pass < t->passes; pass++) {
-    al_rng rng = stream(t, "mc", t->round, (uint32_t)pass);
+  if (out->mc != NULL && t->ensemble) AL_TRY(al_trainer_ensemble(t, rows, n, out->mc));
+  for (size_t pass = 0; out->mc != NULL && !t->ensemble && pass < t->passes; pass++) {
+    al_rng rng = al_trainer_stream(t, "mc", t->round, (uint32_t)pass);
     AL_TRY(al_torch_check(t->api, t->api->seed(t->net, al_rng_u64(&rng)), "seeding"));
     AL_TRY(predict_pass(t, rows, order, n, true, out->mc + pass * n * t->classes, NULL));
   }
@@ -321,6 +326,12 @@ done:
 
 void al_trainer_free(al_trainer *t) {
   if (t->net != NULL) t->api->free(t->net);
+  al_trainer_forget(t);
+  for (size_t m = 1; t->starts != NULL && m < t->passes; m++) free(t->starts[m]);
+  free(t->starts);
+  free(t->members);
   free(t->start);
+  free(t->class_weights);
+  free(t->last);
   *t = (al_trainer){0};
 }

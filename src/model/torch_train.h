@@ -3,11 +3,12 @@
 #ifndef AL_MODEL_TORCH_TRAIN_H
 #define AL_MODEL_TORCH_TRAIN_H
 
+#include "base/memory.h"
 #include "model/model.h"
 #include "model/weights.h"
 #include "torch/al_torch.h"
 
-extern const al_param al_mc_dropout_params[];
+extern const al_param al_mc_torch_params[], al_early_stop_params[];
 
 /* The keys of `train`, with the defaults in which the networks differ (JSON texts). */
 #define AL_TRAIN_PARAMS(lr_default, dropout_default, dropout_help)                                                     \
@@ -58,9 +59,44 @@ extern const al_param al_mc_dropout_params[];
        .min = 0,                                                                                                       \
        .max = 1e6,                                                                                                     \
        .help = "largest gradient norm (0: none)"},                                                                     \
+      {.key = "dropout",                                                                                               \
+       .type = AL_PARAM_REAL,                                                                                          \
+       .fallback = (dropout_default),                                                                                  \
+       .min = 0,                                                                                                       \
+       .max = 0.9,                                                                                                     \
+       .help = (dropout_help)},                                                                                        \
+      {.key = "regime",                                                                                                \
+       .type = AL_PARAM_CHOICE,                                                                                        \
+       .fallback = "\"full\"",                                                                                         \
+       .choices = "full|head-then-full",                                                                               \
+       .help = "head-then-full: a cold fit begins with the head that `linear` has on the start's h"},                  \
+      {.key = "start",                                                                                                 \
+       .type = AL_PARAM_CHOICE,                                                                                        \
+       .fallback = "\"cold\"",                                                                                         \
+       .choices = "cold|warm",                                                                                         \
+       .help = "warm: from the last round's weights, with a new optimiser and schedule"},                              \
+      {.key = "early_stop",                                                                                            \
+       .type = AL_PARAM_MAP,                                                                                           \
+       .fallback = "null",                                                                                             \
+       .table = al_early_stop_params,                                                                                  \
+       .help = "keep the pass with the least log loss on the hold-out"},                                               \
+      {.key = "class_weights",                                                                                         \
+       .type = AL_PARAM_CHOICE,                                                                                        \
+       .fallback = "\"none\"",                                                                                         \
+       .choices = "none|balanced",                                                                                     \
+       .help = "balanced: n / (k n_c) for the k classes of the labelled set"},                                         \
+      {.key = "augment",                                                                                               \
+       .type = AL_PARAM_CHOICE,                                                                                        \
+       .fallback = "\"none\"",                                                                                         \
+       .choices = "none|crop-flip",                                                                                    \
+       .help = "images: crops of the image in a dark frame of an eighth of its side, half of them mirrored"},          \
+      {.key = "buckets",                                                                                               \
+       .type = AL_PARAM_BOOL,                                                                                          \
+       .fallback = "false",                                                                                            \
+       .help = "text: batches of texts of like length, out of runs of 32 batches"},                                    \
   {                                                                                                                    \
-    .key = "dropout", .type = AL_PARAM_REAL, .fallback = (dropout_default), .min = 0, .max = 0.9,                      \
-    .help = (dropout_help)                                                                                             \
+    .key = "micro_batch", .type = AL_PARAM_INT, .fallback = "0", .min = 0, .max = 4096,                                \
+    .help = "rows whose gradients are computed at once (0: the batch)"                                                 \
   }
 
 /* Fills batch for dataset rows (n of them) from the model's inputs; storage is the context's, valid until the next
@@ -76,16 +112,32 @@ typedef struct al_trainer {
   size_t classes, width; /* width: D of h */
   size_t batch_size, epochs, steps, passes;
   double rate, warmup;
-  bool linear_schedule;
+  size_t micro_batch, patience; /* 0: none */
+  bool linear_schedule, head_first, warm, balanced, augment, buckets, ensemble;
   const int64_t *length_begin; /* rows + 1, or NULL */
   float *start;                /* all tensors one behind the other, as a cold fit begins */
+  float **starts;              /* passes: of an ensemble's members; [0] is start. NULL without one */
   const char *head, *idle;     /* prefix of the last layer's tensors; of tensors that nothing reads, or NULL */
   char weights[33];
   uint32_t round;
+  /* the last fit */
+  float *class_weights; /* C, when balanced */
+  float *last;          /* all tensors, when warm; NULL before the first fit */
+  size_t last_count;
+  float **members;    /* passes: trained when first asked for; [0] is the network itself */
+  al_training kept;   /* what they are trained on; owned */
+  al_rng *augmenting; /* while a step's images are filled in; NULL: as they are */
+  size_t passes_run, best_pass;
+  double stopped_on; /* hold-out log loss of the kept pass; NaN: not stopped by it */
 } al_trainer;
 
+/* Combinations of the keys that make no sense: AL_BAD_INPUT naming the key. */
+al_status al_trainer_check(const json_t *params, al_kind kind, const char *where) AL_MUST_USE;
+/* What of AL_GIVES_.. is left with these params: without dropout there are no stochastic passes by it. */
+unsigned al_trainer_gives(unsigned gives, const json_t *params);
 /* Reads the keys of `train` and `mc`. */
-void al_trainer_configure(al_trainer *trainer, const json_t *train, const json_t *mc, al_torch_config *config);
+al_status al_trainer_configure(al_trainer *trainer, const json_t *params, al_torch_config *config) AL_MUST_USE;
+al_rng al_trainer_stream(const al_trainer *trainer, const char *purpose, uint32_t round, uint32_t index);
 
 /* Tensors of the network that the weights file lacks. HEAD: the last layer starts at random, the rest is an error. A
  * head of another shape than the network's (another task's classes) counts as missing. */
@@ -106,6 +158,17 @@ al_status al_trainer_fit(al_trainer *trainer, const al_training *training) AL_MU
 al_status al_trainer_predict(al_trainer *trainer, const int32_t *rows, size_t n, const al_prediction *out) AL_MUST_USE;
 al_status al_trainer_head(al_trainer *trainer, float *weights /* C x D */, float *bias /* C */) AL_MUST_USE;
 void al_trainer_free(al_trainer *trainer);
+
+/* torch_fit.c. All tensors of the network, in its order: into *values (made when NULL), and back. */
+al_status al_trainer_weights(al_trainer *trainer, float **values, size_t *count) AL_MUST_USE;
+al_status al_trainer_put(al_trainer *trainer, const float *values) AL_MUST_USE;
+/* Probabilities of each member, passes x n x C; trains them on the first call after a fit. */
+al_status al_trainer_ensemble(al_trainer *trainer, const int32_t *rows, size_t n, float *mc) AL_MUST_USE;
+void al_trainer_forget(al_trainer *trainer);
+/* The last fit's weights as bytes, when warm; and back. *good = false: not such bytes, or of another network. */
+al_status al_trainer_save(const al_trainer *trainer, al_buffer *out) AL_MUST_USE;
+al_status al_trainer_load(al_trainer *trainer, const void *bytes, size_t size, uint32_t round, bool *good) AL_MUST_USE;
+json_t *al_trainer_notes(const al_trainer *trainer); /* fresh, or NULL */
 
 /* The weights that `weights:` names; *none: "none", nothing is opened. Messages name source->where. */
 al_status al_weights_of_params(al_weights *weights, bool *none, const json_t *params,

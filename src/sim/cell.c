@@ -2,8 +2,9 @@
  *
  * Line r of the log is round r: the batch that was asked, what was answered and paid, and the metrics of the model
  * fitted afterwards. A resume replays the logged batches through the same updates (so that every sum is added in the
- * same order), refits the last model (a fit depends on nothing but rows, labels and its stream) and goes on: the bytes
- * are those of a run that was never stopped. The loop keeps the budget; a strategy cannot. */
+ * same order), refits the last model (a fit depends on nothing but rows, labels and its stream; where it starts warm,
+ * on a checkpoint or the fits before) and goes on: the bytes are those of a run that was never stopped. The loop keeps
+ * the budget; a strategy cannot. */
 #include "sim/cell.h"
 
 #include "base/log.h"
@@ -285,23 +286,32 @@ static al_status pay_holdout(al_loop *l, json_t **out) {
 
 /* ---- fitting and evaluating ---- */
 
+static al_training training_on(const al_loop *l, const int32_t *rows, const int32_t *classes, size_t n,
+                               uint32_t round) {
+  return (al_training){.rows = rows,
+                       .classes = classes,
+                       .n = n,
+                       .holdout_rows = l->pool.holdout,
+                       .holdout_classes = l->holdout_classes,
+                       .holdout = l->pool.holdout_size,
+                       .round = round};
+}
+
+/* What stopping rules read of the fitted model. */
+static al_status ask_holdout(al_loop *l) {
+  if (l->pool.holdout_size == 0) return AL_OK;
+  al_prediction want = {.probs = l->holdout_probs};
+  al_status status = al_predictor_predict(l->model, l->pool.holdout, l->pool.holdout_size, &want);
+  l->holdout_accuracy = al_accuracy(l->holdout_probs, l->holdout_classes, l->pool.holdout_size, l->dataset->classes);
+  return status;
+}
+
 static al_status fit(al_loop *l, const int32_t *rows, const int32_t *classes, size_t n, uint32_t round) {
-  al_training training = {.rows = rows,
-                          .classes = classes,
-                          .n = n,
-                          .holdout_rows = l->pool.holdout,
-                          .holdout_classes = l->holdout_classes,
-                          .holdout = l->pool.holdout_size,
-                          .round = round};
+  al_training training = training_on(l, rows, classes, n, round);
   double start = al_seconds();
   al_status status = al_predictor_fit(l->model, &training);
   l->seconds_train = al_seconds() - start;
-  if (status == AL_OK && l->pool.holdout_size != 0) {
-    al_prediction want = {.probs = l->holdout_probs};
-    status = al_predictor_predict(l->model, l->pool.holdout, l->pool.holdout_size, &want);
-    l->holdout_accuracy = al_accuracy(l->holdout_probs, l->holdout_classes, l->pool.holdout_size, l->dataset->classes);
-  }
-  return status;
+  return status == AL_OK ? ask_holdout(l) : status;
 }
 
 static al_status evaluate(al_loop *l, json_t **metrics, json_t **calibration) {
@@ -329,6 +339,7 @@ static al_status do_round(al_loop *l, const char *folder, size_t round, bool *as
   al_status status;
   al_batch b = {0};
   json_t *holdout = NULL, *metrics = NULL, *calibration = NULL, *line = NULL;
+  char checkpoint[33];
   size_t k, pool = l->unlabelled_count;
   *asked = true;
   l->seconds_predict = l->seconds_query = 0.0;
@@ -352,9 +363,12 @@ static al_status do_round(al_loop *l, const char *folder, size_t round, bool *as
   AL_TRY(evaluate(l, &metrics, &calibration));
   AL_TRY(al_loop_line(&line, l, &b, round, holdout, metrics, calibration));
   holdout = metrics = calibration = NULL; /* the line owns them */
+  AL_TRY(al_loop_save_fit(l, folder, checkpoint));
+  if (*checkpoint != '\0') json_object_set_new(line, "checkpoint", json_string(checkpoint));
   AL_TRY(al_record_append(l->record, line));
   AL_TRY(al_loop_timing(l, folder, round, pool));
   json_array_append(l->history, line);
+  AL_TRY(al_loop_prune_fits(l, folder));
 done:
   json_decref(line);
   json_decref(holdout);
@@ -477,6 +491,53 @@ done:
   return status;
 }
 
+/* The model of the last line, where a fit starts from the one before: from its checkpoint, or fitted again from round
+ * 0. ends: labels after each round. */
+static al_status chain_to(al_loop *l, const char *folder, const size_t *ends, size_t rounds) {
+  al_status status;
+  bool good = false;
+  al_buffer bytes = {0};
+  char found[33];
+  const json_t *last = json_array_get(l->history, rounds - 1);
+  const char *digest = json_string_value(json_object_get(last, "checkpoint"));
+  if (digest == NULL) return al_fail(AL_BAD_INPUT, "%s.jsonl: its last line names no checkpoint", l->cell->name);
+  al_training training = training_on(l, l->labelled, l->answers, ends[rounds - 1], (uint32_t)(rounds - 1));
+  AL_TRY(al_loop_restore_fit(l, folder, digest, &training, &good));
+  if (good) {
+    status = ask_holdout(l);
+    goto done;
+  }
+  al_log_notice("%s: no good checkpoint of round %zu; its %zu fits are made again", l->cell->name, rounds - 1, rounds);
+  for (size_t r = 0; r < rounds; r++) AL_TRY(fit(l, l->labelled, l->answers, ends[r], (uint32_t)r));
+  AL_TRY(al_predictor_save(l->model, &bytes));
+  al_bytes_digest(bytes.data, bytes.size, found);
+  if (strcmp(found, digest) != 0)
+    status = al_fail(AL_ENVIRONMENT,
+                     "%s: made again, the model of round %zu has other bits than the log says; this processor or "
+                     "library computes otherwise, so start the cell anew with another --out",
+                     l->cell->name, rounds - 1);
+done:
+  al_buffer_free(&bytes);
+  return status;
+}
+
+static al_status replay_all(al_loop *l, const char *folder, size_t rounds) {
+  al_status status;
+  size_t *ends = NULL;
+  AL_TRY(AL_NEW(&ends, rounds));
+  for (size_t i = 0; i < rounds; i++) {
+    AL_TRY(replay(l, json_array_get(l->history, i)));
+    ends[i] = l->labelled_count;
+  }
+  if (al_predictor_chained(l->model))
+    AL_TRY(chain_to(l, folder, ends, rounds));
+  else
+    AL_TRY(fit(l, l->labelled, l->answers, l->labelled_count, (uint32_t)(rounds - 1)));
+done:
+  free(ends);
+  return status;
+}
+
 static bool ended_under(const json_t *end, const al_budget *budget) {
   json_t *now = al_budget_json(budget);
   bool equal = json_equal(json_object_get(end, "budget"), now);
@@ -521,10 +582,7 @@ static al_status open_log(al_loop *l, const char *folder, bool *ended) {
   AL_TRY(rounds_to_keep(l->cell, l->history, end, l->pool.size, &keep));
   if (end != NULL || keep < json_array_size(l->history)) AL_TRY(al_record_truncate(l->record, keep));
   while (json_array_size(l->history) > keep) json_array_remove(l->history, json_array_size(l->history) - 1);
-  if (l->cell->strategy != NULL)
-    for (size_t i = 0; i < keep; i++) AL_TRY(replay(l, json_array_get(l->history, i)));
-  if (l->cell->strategy != NULL && keep != 0)
-    AL_TRY(fit(l, l->labelled, l->answers, l->labelled_count, (uint32_t)(keep - 1)));
+  if (l->cell->strategy != NULL && keep != 0) AL_TRY(replay_all(l, folder, keep));
 done:
   json_decref(header);
   json_decref(end);

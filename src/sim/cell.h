@@ -79,6 +79,9 @@ al_status al_cell_progress(const al_cell *cell, const char *folder, bool *comple
  * where a user's file lies changes no line of a log. */
 void al_name_by_content(json_t *value, const json_t *files);
 
+/* Removes a cell's checkpoints (weights of a model that starts warm) but those of these digests. */
+al_status al_checkpoints_prune(const char *folder, const char *cell, const char *const *keep, size_t n) AL_MUST_USE;
+
 /* What an initial method or strategy needs of the data: "" when it runs on the kind, else the reason it cannot. */
 const char *al_needs_unmet(unsigned needs, unsigned gives, al_kind kind);
 /* Can this strategy stand for an initial method (needs nothing but FEATURES, TOKENS and PIXELS)? */

@@ -73,6 +73,12 @@ al_status al_loop_select_first(al_loop *l, al_batch *b, size_t k) AL_MUST_USE;
 al_status al_loop_select_next(al_loop *l, al_batch *b, size_t k, size_t round) AL_MUST_USE;
 void al_query_storage_free(al_query_storage *storage);
 
+/* cell_checkpoint.c: the last fit of a model that starts warm, beside the log. digest "": it does not. */
+al_status al_loop_save_fit(const al_loop *l, const char *folder, char digest[33]) AL_MUST_USE;
+al_status al_loop_restore_fit(al_loop *l, const char *folder, const char *digest, const al_training *training,
+                              bool *good) AL_MUST_USE;
+al_status al_loop_prune_fits(const al_loop *l, const char *folder) AL_MUST_USE; /* all but the last two rounds' */
+
 /* cell_lines.c: fresh JSON. al_loop_line takes over holdout (NULL: none), metrics and calibration. */
 json_t *al_budget_json(const al_budget *budget);
 json_t *al_loop_header(const al_loop *l);

@@ -221,10 +221,10 @@ static al_status refit_on(al_loop *l, al_query *query) {
 static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof *oof) {
   al_status status = AL_OK;
   al_query_storage *s = &l->storage;
-  const al_model_type *type = l->cell->model;
   size_t n = l->unlabelled_count, classes = l->dataset->classes;
   al_prediction want = {0};
-  if (needs & AL_NEED_MC_OR_REFIT) needs |= (type->gives & AL_GIVES_MC) ? AL_NEED_MC : AL_NEED_REFIT;
+  if (needs & AL_NEED_MC_OR_REFIT)
+    needs |= (al_model_gives(l->cell->model, l->cell->model_options) & AL_GIVES_MC) ? AL_NEED_MC : AL_NEED_REFIT;
   if (needs & AL_NEED_PROBS) {
     AL_TRY(al_grow(&s->probs, &s->probs_capacity, n * classes, sizeof *s->probs));
     query->probs = want.probs = s->probs;

@@ -91,6 +91,12 @@ typedef struct al_torch_api {
   int (*begin)(al_torch_net *net, uint64_t seed);
   /* One optimiser step on a batch; labels: n. *loss is the mean cross-entropy. */
   int (*step)(al_torch_net *net, const al_torch_batch *batch, const int32_t *labels, double rate, double *loss);
+  /* The same in parts, for batches too large for memory: gradients of each part (labels: n), times its share of the
+   * batch (shares sum to 1), then one optimiser step on their sum. */
+  int (*accumulate)(al_torch_net *net, const al_torch_batch *part, const int32_t *labels, double share, double *loss);
+  int (*update)(al_torch_net *net, double rate);
+  /* From now on a row's loss counts by its class (classes; NULL: all alike), divided by the weights of its batch. */
+  int (*weigh)(al_torch_net *net, const float *class_weights);
   /* One optimiser step on a self-supervised batch; losses: mlm, bow, contrastive, unweighted, 0 where left out. */
   int (*pretrain)(al_torch_net *net, const al_torch_batch *batch, const al_torch_pretext *pretext, double rate,
                   double losses[3]);

@@ -74,6 +74,9 @@ void al_torch_net::begin(uint64_t seed) {
   gradients.zero_();
   steps = 0;
   touched.clear();
+  if (summed.defined()) summed.zero_();
+  summed_rows.clear();
+  std::fill(in_sum.begin(), in_sum.end(), 0);
   std::fill(active.begin(), active.end(), 0);
 }
 
@@ -157,14 +160,60 @@ void al_torch_net::clear_gradients() {
     if (i != table && slots[i].trained) std::memset(gradient(slots[i].offset), 0, slots[i].count * sizeof(float));
 }
 
-double al_torch_net::step(const al_torch_batch &batch, const int32_t *labels, double rate) {
+double al_torch_net::gradients_of(const al_torch_batch &batch, const int32_t *labels) {
   TORCH_CHECK(first.defined(), "step before begin");
   for (size_t i = 0; i < batch.n; i++)
     TORCH_CHECK(labels[i] >= 0 && static_cast<size_t>(labels[i]) < config.classes, "a label is outside the classes");
   clear_gradients();
-  double loss = learn(batch, labels);
+  return learn(batch, labels);
+}
+
+double al_torch_net::step(const al_torch_batch &batch, const int32_t *labels, double rate) {
+  double loss = gradients_of(batch, labels);
   optimise(rate);
   return loss;
+}
+
+double al_torch_net::accumulate(const al_torch_batch &part, const int32_t *labels, double share) {
+  double loss = gradients_of(part, labels);
+  if (!summed.defined()) summed = torch::zeros_like(gradients);
+  if (table != none) in_sum.resize(active.size(), 0);
+  auto factor = static_cast<float>(share);
+  auto add = [&](size_t offset, size_t count) {
+    kernels::scale(gradient(offset), factor, count);
+    kernels::add(gradient(offset), summed.data_ptr<float>() + offset, count);
+  };
+  for (size_t i = 0; i < slots.size(); i++)
+    if (i != table && slots[i].trained) add(slots[i].offset, slots[i].count);
+  size_t width = table == none ? 0 : static_cast<size_t>(slots[table].shape[1]);
+  for (int32_t row : touched) {
+    add(slots[table].offset + static_cast<size_t>(row) * width, width);
+    if (in_sum[static_cast<size_t>(row)]) continue;
+    in_sum[static_cast<size_t>(row)] = 1;
+    summed_rows.push_back(row);
+  }
+  return loss;
+}
+
+void al_torch_net::update(double rate) {
+  TORCH_CHECK(summed.defined(), "update before accumulate");
+  auto take = [&](size_t offset, size_t count) {
+    float *from = summed.data_ptr<float>() + offset;
+    std::memcpy(gradient(offset), from, count * sizeof *from);
+    std::memset(from, 0, count * sizeof *from);
+  };
+  for (size_t i = 0; i < slots.size(); i++)
+    if (i != table && slots[i].trained) take(slots[i].offset, slots[i].count);
+  size_t width = table == none ? 0 : static_cast<size_t>(slots[table].shape[1]);
+  for (int32_t row : summed_rows) {
+    take(slots[table].offset + static_cast<size_t>(row) * width, width);
+    in_sum[static_cast<size_t>(row)] = 0;
+    if (in_batch[static_cast<size_t>(row)]) continue;
+    in_batch[static_cast<size_t>(row)] = 1; // so that the next batch clears its gradient
+    touched.push_back(row);
+  }
+  summed_rows.clear();
+  optimise(rate);
 }
 
 void al_torch_net::pretrain(const al_torch_batch &batch, const al_torch_pretext &pretext, double rate,
@@ -258,21 +307,27 @@ double al_torch_net::head_loss(float *h, size_t n, const int32_t *labels) {
   }
   logits.resize(n * C);
   head_probs(h, n, logits.data());
-  double loss = 0.0;
+  double loss = 0.0, total = 0.0;
+  auto weight_of = [&](size_t i) {
+    return class_weights.empty() ? 1.0 : static_cast<double>(class_weights[static_cast<size_t>(labels[i])]);
+  };
+  for (size_t i = 0; i < n; i++) total += weight_of(i);
+  TORCH_CHECK(total > 0.0, "the classes of a batch have no weight");
   for (size_t i = 0; i < n; i++) {
     float &p = logits[i * C + static_cast<size_t>(labels[i])];
-    loss -= std::log(std::max(static_cast<double>(p), 1e-37));
+    loss -= weight_of(i) * std::log(std::max(static_cast<double>(p), 1e-37));
     if (std::isnan(p)) loss = NAN;
     p -= 1.0F;
+    if (!class_weights.empty()) kernels::scale(logits.data() + i * C, static_cast<float>(weight_of(i)), C);
   }
-  kernels::scale(logits.data(), 1.0F / static_cast<float>(n), n * C);
+  kernels::scale(logits.data(), 1.0F / static_cast<float>(total), n * C);
   cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, static_cast<int>(C), static_cast<int>(D), static_cast<int>(n),
               1.0F, logits.data(), static_cast<int>(C), h, static_cast<int>(D), 0.0F, gradient(name + ".weight"),
               static_cast<int>(D));
   kernels::add_column_sums(logits.data(), n, C, C, gradient(name + ".bias"));
   product(logits.data(), value(name + ".weight"), h, n, D, C, false, 0.0F);
   if (dropping) kernels::drop(h, head_mask.data(), scale, h, n * D);
-  return loss / static_cast<double>(n);
+  return loss / total;
 }
 
 void al_torch_net::predict(const al_torch_batch &batch, bool stochastic, float *probs, float *h) {

@@ -24,6 +24,7 @@ struct al_torch_net {
   al_torch_config config;
   std::vector<slot> slots; // in the order of the published names
   kernels::dropout_stream dropout;
+  std::vector<float> class_weights; // a class each; empty: all alike
 
   explicit al_torch_net(const al_torch_config &c) : config(c) {}
   virtual ~al_torch_net() = default;
@@ -44,6 +45,9 @@ struct al_torch_net {
   void get_state(void *state);
   void set_state(const void *state, size_t size);
   double step(const al_torch_batch &batch, const int32_t *labels, double rate);
+  // Gradients of a part of a batch, times its share, onto those of the parts before; `update` steps on their sum.
+  double accumulate(const al_torch_batch &part, const int32_t *labels, double share);
+  void update(double rate);
   void pretrain(const al_torch_batch &batch, const al_torch_pretext &pretext, double rate, double losses[3]);
   void predict(const al_torch_batch &batch, bool stochastic, float *probs, float *h);
   void flush(); // lets the rows that no batch has used catch up with weight decay
@@ -78,11 +82,15 @@ protected:
 
 private:
   void clear_gradients();
+  double gradients_of(const al_torch_batch &batch, const int32_t *labels);
   void optimise(double rate);
 
   std::map<std::string, size_t> by_name;
   size_t reserved = 0;
   torch::Tensor values, gradients, first, second;
+  torch::Tensor summed;             // gradients of the parts so far; undefined until parts are used
+  std::vector<int32_t> summed_rows; // rows of the table that they touch
+  std::vector<uint8_t> in_sum;
   std::vector<torch::Tensor> leaves;
   size_t steps = 0;
   double decayed = 1.0;         // what the unused rows of the table still owe

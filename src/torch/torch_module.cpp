@@ -101,6 +101,22 @@ static int net_pretrain(al_torch_net *net, const al_torch_batch *batch, const al
   return guarded([&] { net->pretrain(*batch, *pretext, rate, losses); });
 }
 
+static int net_accumulate(al_torch_net *net, const al_torch_batch *part, const int32_t *labels, double share,
+                          double *loss) {
+  return guarded([&] { *loss = net->accumulate(*part, labels, share); });
+}
+
+static int net_update(al_torch_net *net, double rate) {
+  return guarded([&] { net->update(rate); });
+}
+
+static int net_weigh(al_torch_net *net, const float *class_weights) {
+  return guarded([&] {
+    net->class_weights.clear();
+    if (class_weights != nullptr) net->class_weights.assign(class_weights, class_weights + net->config.classes);
+  });
+}
+
 static int net_predict(al_torch_net *net, const al_torch_batch *batch, int stochastic, float *probs, float *h) {
   return guarded([&] { net->predict(*batch, stochastic != 0, probs, h); });
 }
@@ -122,9 +138,9 @@ static const char *message() { return last_message.c_str(); }
 static const char *version() { return TORCH_VERSION; }
 
 extern "C" __attribute__((visibility("default"))) const al_torch_api *al_torch_module(void) {
-  static const al_torch_api api = {net_create, net_free,       net_tensors,   net_tensor,    net_set,
-                                   net_get,    net_state_size, net_get_state, net_set_state, net_begin,
-                                   net_step,   net_pretrain,   net_predict,   net_seed,      net_stage_features,
-                                   net_encode, message,        version};
+  static const al_torch_api api = {
+      net_create,    net_free,      net_tensors, net_tensor,         net_set,        net_get,    net_state_size,
+      net_get_state, net_set_state, net_begin,   net_step,           net_accumulate, net_update, net_weigh,
+      net_pretrain,  net_predict,   net_seed,    net_stage_features, net_encode,     message,    version};
   return &api;
 }

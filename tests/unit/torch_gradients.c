@@ -23,6 +23,7 @@ typedef struct {
   al_torch_batch batch;
   int32_t labels[8];
   const al_torch_pretext *pretext; /* NULL: labels */
+  const float *class_weights;      /* CLASSES, or NULL */
   size_t count;                    /* tensors */
   float *values[MOST];             /* starting values of each */
   size_t sizes[MOST];
@@ -101,6 +102,7 @@ static al_torch_net *make_net(const problem *p, const al_torch_config *config) {
   assert_int_equal(p->api->create(&net, config), 0);
   for (size_t i = 0; i < p->count; i++) assert_int_equal(p->api->set(net, i, p->values[i]), 0);
   assert_int_equal(p->api->begin(net, 1), 0);
+  assert_int_equal(p->api->weigh(net, p->class_weights), 0);
   return net;
 }
 
@@ -133,9 +135,10 @@ static double loss_at(const problem *p, size_t which, const float *direction, do
   return loss;
 }
 
-static void check_gradients(int kind, int pooling, const al_torch_pretext *pretext, size_t least) {
+static void check_weighted(int kind, int pooling, const al_torch_pretext *pretext, const float *weights, size_t least) {
   problem p;
   make_problem(&p, kind, pooling, pretext);
+  p.class_weights = weights;
   float *gradients[MOST];
   al_stream_key key = {.seed = 12, .purpose = "test", .dataset = "directions"};
   al_rng rng = al_rng_open(&key);
@@ -165,6 +168,88 @@ static void check_gradients(int kind, int pooling, const al_torch_pretext *prete
   assert_true(checked >= least); /* most tensors have a gradient to be wrong about */
   for (size_t i = 0; i < p.count; i++) free(gradients[i]);
   free_problem(&p);
+}
+
+static void check_gradients(int kind, int pooling, const al_torch_pretext *pretext, size_t least) {
+  check_weighted(kind, pooling, pretext, NULL, least);
+}
+
+static const float uneven[CLASSES] = {0.4F, 2.5F, 1.3F};
+
+/* Weighted classes: gradients, and the loss itself from the probabilities that predict gives (no dropout, no batch
+ * norm in a BERT). */
+static void weighted(void **state) {
+  (void)state;
+  check_weighted(AL_TORCH_BERT, AL_POOL_CLS, NULL, uneven, 12);
+  check_weighted(AL_TORCH_RESNET, AL_POOL_CLS, NULL, uneven, 12);
+  problem p;
+  make_problem(&p, AL_TORCH_BERT, AL_POOL_MEAN, NULL);
+  p.class_weights = uneven;
+  float probs[TEXTS * CLASSES];
+  al_torch_net *net = make_net(&p, &p.config);
+  assert_int_equal(p.api->predict(net, &p.batch, 0, probs, NULL), 0);
+  double sum = 0.0, total = 0.0;
+  for (size_t i = 0; i < TEXTS; i++) {
+    sum -= (double)uneven[p.labels[i]] * log((double)probs[i * CLASSES + (size_t)p.labels[i]]);
+    total += (double)uneven[p.labels[i]];
+  }
+  assert_float_equal(step_once(&p, net, 0.0), sum / total, 1e-5);
+  p.api->free(net);
+  free_problem(&p);
+}
+
+/* Two parts with their shares move every parameter as one batch does, over several steps of either optimiser. */
+static void parts(void **state) {
+  (void)state;
+  for (int sgd = 0; sgd < 2; sgd++)
+    for (int heavy = 0; heavy < 2; heavy++) {
+      problem p;
+      make_problem(&p, AL_TORCH_BERT, AL_POOL_CLS, NULL);
+      p.class_weights = heavy ? uneven : NULL;
+      al_torch_config config = p.config;
+      config.sgd = sgd;
+      config.clip = 1.0;
+      config.weight_decay = 0.1;
+      al_torch_net *whole = make_net(&p, &config), *parted = make_net(&p, &config);
+      double weight[2] = {0.0, 0.0}, loss, part_loss;
+      for (size_t i = 0; i < TEXTS; i++) weight[i >= 2] += heavy ? (double)uneven[p.labels[i]] : 1.0;
+      int64_t later[TEXTS - 1]; /* offsets of texts 2 .. 4 from 0 */
+      for (size_t i = 0; i < TEXTS - 1; i++) later[i] = begin[2 + i] - begin[2];
+      for (int step = 0; step < 3; step++) {
+        const double rate = sgd ? 0.05 : 0.003;
+        al_torch_batch part = {.n = 2, .ids = ids, .begin = begin};
+        double sum = 0.0;
+        assert_int_equal(p.api->step(whole, &p.batch, p.labels, rate, &loss), 0);
+        assert_int_equal(p.api->accumulate(parted, &part, p.labels, weight[0] / (weight[0] + weight[1]), &part_loss),
+                         0);
+        sum += part_loss * weight[0] / (weight[0] + weight[1]);
+        part = (al_torch_batch){.n = TEXTS - 2, .ids = ids + begin[2], .begin = later};
+        assert_int_equal(
+            p.api->accumulate(parted, &part, p.labels + 2, weight[1] / (weight[0] + weight[1]), &part_loss), 0);
+        sum += part_loss * weight[1] / (weight[0] + weight[1]);
+        assert_int_equal(p.api->update(parted, rate), 0);
+        assert_float_equal(sum, loss, 1e-5);
+      }
+      bool moved = false;
+      for (size_t i = 0; i < p.count; i++) {
+        float *a = NULL, *b = NULL;
+        assert_int_equal(AL_NEW(&a, p.sizes[i]), AL_OK);
+        assert_int_equal(AL_NEW(&b, p.sizes[i]), AL_OK);
+        assert_int_equal(p.api->get(whole, i, a), 0);
+        assert_int_equal(p.api->get(parted, i, b), 0);
+        /* Adam divides by the root of a square: where a gradient is all but 0, its sign is rounding's */
+        for (size_t k = 0; k < p.sizes[i]; k++) {
+          assert_float_equal(a[k], b[k], sgd ? 2e-5 : 3e-3);
+          moved |= fabsf(a[k] - p.values[i][k]) > 1e-3F;
+        }
+        free(a);
+        free(b);
+      }
+      assert_true(moved);
+      p.api->free(whole);
+      p.api->free(parted);
+      free_problem(&p);
+    }
 }
 
 static void bert_cls(void **state) { (void)state, check_gradients(AL_TORCH_BERT, AL_POOL_CLS, NULL, 12); }
@@ -316,6 +401,7 @@ int main(void) {
       cmocka_unit_test(bert_pooler), cmocka_unit_test(resnet),
       cmocka_unit_test(adamw),       cmocka_unit_test(refusals),
       cmocka_unit_test(pretext),     cmocka_unit_test(pretext_of_nothing),
+      cmocka_unit_test(weighted),    cmocka_unit_test(parts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
