@@ -231,6 +231,10 @@ al_status al_cli_explain(int argc, char **argv) {
   const json_t *entry = al_catalogue_find(catalogue, name, NULL);
   if (al_strategy_find(name) != NULL) {
     explain_strategy(al_strategy_find(name));
+    if (al_model_find(name) != NULL) { /* exec is both */
+      puts("\nThe model of this name\n");
+      explain_model(al_model_find(name));
+    }
   } else if (al_model_find(name) != NULL) {
     explain_model(al_model_find(name));
   } else if (entry != NULL) {

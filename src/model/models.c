@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-extern const al_model_type al_model_linear;
+extern const al_model_type al_model_linear, al_model_exec;
 #ifdef ALAB_TORCH
 extern const al_model_type al_model_bert, al_model_resnet;
 #endif
@@ -14,6 +14,7 @@ const al_model_type *const al_models[] = {
     &al_model_bert,
     &al_model_resnet,
 #endif
+    &al_model_exec,
     NULL,
 };
 

@@ -127,7 +127,7 @@ done:
 static al_status name_cell(al_cell *cell) {
   char hex[33];
   al_status status = hash_of(hex, cell);
-  if (status != AL_OK) return status;
+  if (status != AL_OK) return al_context(status, "%s on %s", cell->model_label, cell->problem->label);
   hex[HASH_DIGITS] = '\0';
   return al_format(&cell->name, "%s.%s.%s%s%s.r%u.%s", cell->problem->label, cell->model_label, cell->strategy_label,
                    *cell->setting == '\0' ? "" : ".", cell->setting, cell->replicate, hex);
@@ -182,8 +182,9 @@ static al_status add_cell(builder *b, const al_cell *cell) {
   *added = *cell;
   added->name = NULL;
   snprintf(added->build, sizeof added->build, "%s", text_of(study->build, "id"));
-  study->cell_count++;
-  return name_cell(added);
+  status = name_cell(added);
+  study->cell_count += status == AL_OK; /* one without a name is not the study's, and its setting not either */
+  return status;
 }
 
 static al_status leave_out(al_study *study, const char *dataset, const char *model, const char *strategy,

@@ -4,10 +4,11 @@
  * pool and nothing of the test set, and its answer is checked line by line: what is wrong is reported by name. */
 #include "strategy/strategy.h"
 
+#include "base/command.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/npy.h"
-#include "base/program.h"
+#include "base/npy_view.h"
 #include "base/scratch.h"
 
 #include <ctype.h>
@@ -20,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_WORDS = 64, MOST_PASSED = 64, MOST_LINE = 64 /* bytes of an answer's line, with room for a score */ };
+enum { MOST_LINE = 64 /* bytes of an answer's line, with room for a score */ };
 
 static const char *const array_names[] = {"probs",  "probs-labelled", "embeddings", "features", "mc",
                                           "tokens", "pixels",         "head",       "oof"};
@@ -36,21 +37,11 @@ static const unsigned array_needs[ARRAYS] = {AL_NEED_PROBS,
                                              AL_NEED_OOF | AL_NEED_LABELLED};
 
 static const al_param params_of_exec[] = {
-    {.key = "command", .type = AL_PARAM_ANY, .help = "program and arguments: a list, or a text that is cut at spaces"},
     {.key = "arrays",
      .type = AL_PARAM_LIST,
      .fallback = "[\"probs\", \"embeddings\"]",
      .help = "what it gets: probs, probs-labelled, embeddings, features, mc, tokens, pixels, head, oof"},
-    {.key = "timeout", .type = AL_PARAM_REAL, .fallback = "600", .min = 0.01, .max = 1e6, .help = "seconds a round"},
-    {.key = "options", .type = AL_PARAM_MAP, .fallback = "{}", .help = "anything: stands in params.json"},
-    {.key = "files",
-     .type = AL_PARAM_LIST,
-     .fallback = "[]",
-     .help = "further files that the program reads; a changed one makes another cell"},
-    {.key = "environment",
-     .type = AL_PARAM_LIST,
-     .fallback = "[]",
-     .help = "names of variables that it sees beside PATH, HOME and LANG"},
+    AL_COMMAND_PARAMS("seconds a round"),
     {0}};
 
 static unsigned needs_of_exec(const json_t *params) {
@@ -64,50 +55,6 @@ static unsigned needs_of_exec(const json_t *params) {
   return needs;
 }
 
-/* ---- the command ---- */
-
-/* Words and the texts they point into. */
-typedef struct {
-  char *words[MOST_WORDS + 1];
-  size_t n;
-} command;
-
-static void command_free(command *c) {
-  for (size_t i = 0; i < c->n; i++) free(c->words[i]);
-  c->n = 0;
-}
-
-static al_status add_word(command *c, const char *text, size_t length, const char *where) {
-  if (c->n == MOST_WORDS) return al_fail(AL_BAD_INPUT, "%s.command: more than %d words", where, MOST_WORDS);
-  al_status status = al_copy_bytes(&c->words[c->n], text, length);
-  if (status == AL_OK) c->n++;
-  return status;
-}
-
-/* As given: a list of texts, or one text cut at spaces (no quotes, no shell). */
-static al_status read_command(command *c, const json_t *params, const char *where) {
-  const json_t *given = json_object_get(params, "command");
-  al_status status = AL_OK;
-  *c = (command){.n = 0};
-  if (json_is_string(given)) {
-    for (const char *at = json_string_value(given); status == AL_OK && *(at += strspn(at, " \t\n")) != '\0';) {
-      size_t length = strcspn(at, " \t\n");
-      status = add_word(c, at, length, where);
-      at += length;
-    }
-  } else {
-    for (size_t i = 0; status == AL_OK && i < json_array_size(given); i++) {
-      const char *word = json_string_value(json_array_get(given, i));
-      status = word == NULL ? al_fail(AL_BAD_INPUT, "%s.command[%zu]: must be a text; put quotes around it", where, i)
-                            : add_word(c, word, strlen(word), where);
-    }
-  }
-  if (status == AL_OK && (c->n == 0 || *c->words[0] == '\0'))
-    status = al_fail(AL_BAD_INPUT, "%s.command: give a program and its arguments, as [python3, margin.py]", where);
-  if (status != AL_OK) command_free(c);
-  return status;
-}
-
 static al_status check_texts(const json_t *list, const char *key, const char *where) {
   for (size_t i = 0; i < json_array_size(list); i++)
     if (!json_is_string(json_array_get(list, i)))
@@ -117,15 +64,9 @@ static al_status check_texts(const json_t *list, const char *key, const char *wh
 
 static al_status check_exec(const json_t *params, const char *where) {
   al_status status;
-  command c;
-  const json_t *arrays = json_object_get(params, "arrays"), *names = json_object_get(params, "environment");
-  AL_TRY(read_command(&c, params, where));
-  command_free(&c);
+  const json_t *arrays = json_object_get(params, "arrays");
+  AL_TRY(al_command_check(params, where));
   AL_TRY(check_texts(arrays, "arrays", where));
-  AL_TRY(check_texts(json_object_get(params, "files"), "files", where));
-  AL_TRY(check_texts(names, "environment", where));
-  if (json_array_size(names) > MOST_PASSED)
-    return al_fail(AL_BAD_INPUT, "%s.environment: more than %d names", where, MOST_PASSED);
   for (size_t i = 0; i < json_array_size(arrays); i++) {
     const char *name = json_string_value(json_array_get(arrays, i));
     bool known = false;
@@ -140,145 +81,19 @@ done:
   return status;
 }
 
-/* *path: where the word is a file, its absolute path; else NULL. */
-static al_status find_file(char **path, const char *word, const char *base) {
-  char *joined = NULL, real[PATH_MAX];
-  struct stat facts;
-  *path = NULL;
-  al_status status =
-      *word == '/' ? al_copy_string(&joined, word) : al_format(&joined, "%s/%s", base == NULL ? "." : base, word);
-  if (status != AL_OK) return status;
-  if (stat(joined, &facts) == 0 && S_ISREG(facts.st_mode) && realpath(joined, real) != NULL)
-    status = al_copy_string(path, real);
-  free(joined);
-  return status;
-}
-
-/* A program without '/' is looked up in PATH and is the environment's, like this program's libraries. */
-static bool may_be_file(const command *c, size_t i) { return i != 0 || strchr(c->words[0], '/') != NULL; }
-
-static al_status add_digest(json_t *files, const char *word, const char *path) {
-  char hex[33];
-  al_status status = al_file_digest(path, hex);
-  if (status != AL_OK) return status;
-  return json_object_set_new(files, word, json_string(hex)) == 0 ? AL_OK : al_fail(AL_ENVIRONMENT, "out of memory");
-}
-
-static al_status files_of_exec(json_t *files, const json_t *params, const char *base, const char *where) {
-  al_status status;
-  command c = {.n = 0};
-  char *path = NULL;
-  const json_t *further = json_object_get(params, "files");
-  AL_TRY(read_command(&c, params, where));
-  for (size_t i = 0; i < c.n; i++) {
-    if (!may_be_file(&c, i)) continue;
-    AL_TRY(find_file(&path, c.words[i], base));
-    if (path != NULL) AL_TRY(add_digest(files, c.words[i], path));
-    if (path == NULL && i == 0) {
-      status = al_fail(AL_BAD_INPUT, "%s.command: no such program: %s", where, c.words[0]);
-      goto done;
-    }
-    free(path);
-    path = NULL;
-  }
-  for (size_t i = 0; i < json_array_size(further); i++) {
-    const char *name = json_string_value(json_array_get(further, i));
-    AL_TRY(find_file(&path, name, base));
-    if (path == NULL) {
-      status = al_fail(AL_BAD_INPUT, "%s.files[%zu]: no such file: %s", where, i, name);
-      goto done;
-    }
-    AL_TRY(add_digest(files, name, path));
-    free(path);
-    path = NULL;
-  }
-done:
-  free(path);
-  command_free(&c);
-  return status;
-}
-
-/* The cell's name says which program it is: one that is edited while the study runs would belie it. */
-static al_status check_unchanged(const al_query *query, const json_t *params) {
-  if (query->files == NULL) return AL_OK;
-  json_t *now = json_object();
-  const char *name;
-  json_t *digest;
-  al_status status =
-      now == NULL ? al_fail(AL_ENVIRONMENT, "out of memory") : files_of_exec(now, params, query->base, "exec");
-  if (status == AL_OK) {
-    json_object_foreach(now, name, digest) {
-      if (json_equal(digest, json_object_get(query->files, name))) continue;
-      status = al_fail(AL_BAD_INPUT, "exec: %s changed while the study ran; run it again for the cells of the new one",
-                       name);
-      break;
-    }
-  }
-  json_decref(now);
-  return status;
-}
-
 /* ---- what the program gets ---- */
 
-static al_status write_array(const char *folder, const char *name, al_npy_type type, const void *data,
-                             const size_t *shape, size_t dims) {
-  char *path = NULL;
-  al_status status = al_format(&path, "%s/%s.npy", folder, name);
-  if (status == AL_OK) status = al_npy_write_scratch(path, type, data, shape, dims);
-  free(path);
-  return status;
-}
-
 static al_status write_ids(const char *folder, const char *name, const int32_t *ids, size_t n) {
-  return write_array(folder, name, AL_NPY_I32, ids, &n, 1);
-}
-
-/* Rows given by begin and end, one behind the other: indptr, indices and, where there are any, values. */
-static al_status write_rows(const char *folder, const char *name, const int64_t *begin, const int64_t *end, size_t rows,
-                            const int32_t *ids, const float *values) {
-  al_status status;
-  int64_t *indptr = NULL;
-  int32_t *indices = NULL;
-  float *data = NULL;
-  char part[64];
-  AL_TRY(AL_NEW(&indptr, rows + 1));
-  for (size_t i = 0; i < rows; i++) indptr[i + 1] = indptr[i] + (end[i] - begin[i]);
-  size_t n = (size_t)indptr[rows], points = rows + 1;
-  AL_TRY(AL_NEW(&indices, n));
-  if (values != NULL) AL_TRY(AL_NEW(&data, n));
-  for (size_t i = 0; i < rows; i++) {
-    size_t length = (size_t)(end[i] - begin[i]);
-    if (length == 0) continue;
-    memcpy(indices + indptr[i], ids + begin[i], length * sizeof *indices);
-    if (values != NULL) memcpy(data + indptr[i], values + begin[i], length * sizeof *data);
-  }
-  snprintf(part, sizeof part, "%s_indptr", name);
-  AL_TRY(write_array(folder, part, AL_NPY_I64, indptr, &points, 1));
-  snprintf(part, sizeof part, "%s_indices", name);
-  AL_TRY(write_array(folder, part, AL_NPY_I32, indices, &n, 1));
-  snprintf(part, sizeof part, "%s_data", name);
-  if (values != NULL) AL_TRY(write_array(folder, part, AL_NPY_F32, data, &n, 1));
-done:
-  free(indptr);
-  free(indices);
-  free(data);
-  return status;
-}
-
-static al_status write_view(const char *folder, const char *name, const al_view *view) {
-  size_t shape[2] = {view->rows, view->cols};
-  if (view->kind == AL_VIEW_CSR)
-    return write_rows(folder, name, view->begin, view->end, view->rows, view->indices, view->values);
-  return write_array(folder, name, AL_NPY_F32, view->values, shape, 2);
+  return al_npy_write_in(folder, name, AL_NPY_I32, ids, &n, 1);
 }
 
 /* Two views of one kind, of U and of L, and what params.json says of them. */
 static al_status write_views(const char *folder, const char *name, const al_view *pool, const al_view *labelled,
                              json_t *arrays) {
   char part[64];
-  al_status status = write_view(folder, name, pool);
+  al_status status = al_npy_write_view(folder, name, pool);
   snprintf(part, sizeof part, "%s_labelled", name);
-  if (status == AL_OK && labelled->kind != AL_VIEW_NONE) status = write_view(folder, part, labelled);
+  if (status == AL_OK && labelled->kind != AL_VIEW_NONE) status = al_npy_write_view(folder, part, labelled);
   json_object_set_new(
       arrays, name,
       json_pack("{s:s,s:I}", "format", pool->kind == AL_VIEW_CSR ? "csr" : "dense", "columns", (json_int_t)pool->cols));
@@ -292,29 +107,29 @@ static al_status write_pixels(const char *folder, const char *name, const al_pix
   al_status status = AL_NEW(&images, pixels->n * size);
   for (size_t i = 0; status == AL_OK && i < pixels->n; i++)
     memcpy(images + i * size, pixels->data + (pixels->rows == NULL ? i : (size_t)pixels->rows[i]) * size, size);
-  if (status == AL_OK) status = write_array(folder, name, AL_NPY_U8, images, shape, 4);
+  if (status == AL_OK) status = al_npy_write_in(folder, name, AL_NPY_U8, images, shape, 4);
   free(images);
   return status;
 }
 
 static al_status write_sets(const char *folder, const char *name, const al_sets *sets) {
-  return write_rows(folder, name, sets->begin, sets->end, sets->rows, sets->ids, NULL);
+  return al_npy_write_rows(folder, name, sets->begin, sets->end, sets->rows, sets->ids, NULL);
 }
 
 static al_status write_one(const char *folder, const char *name, const al_query *query, json_t *arrays) {
   al_status status = AL_OK;
   size_t classes = query->classes, of_pool[2] = {query->pool, classes}, of_labelled[2] = {query->labelled, classes};
   if (strcmp(name, "probs") == 0) {
-    AL_TRY(write_array(folder, "probs", AL_NPY_F32, query->probs, of_pool, 2));
+    AL_TRY(al_npy_write_in(folder, "probs", AL_NPY_F32, query->probs, of_pool, 2));
   } else if (strcmp(name, "probs-labelled") == 0 && query->probs_labelled != NULL) {
-    AL_TRY(write_array(folder, "probs_labelled", AL_NPY_F32, query->probs_labelled, of_labelled, 2));
+    AL_TRY(al_npy_write_in(folder, "probs_labelled", AL_NPY_F32, query->probs_labelled, of_labelled, 2));
   } else if (strcmp(name, "embeddings") == 0) {
     AL_TRY(write_views(folder, "embeddings", &query->h_pool, &query->h_labelled, arrays));
   } else if (strcmp(name, "features") == 0) {
     AL_TRY(write_views(folder, "features", &query->f_pool, &query->f_labelled, arrays));
   } else if (strcmp(name, "mc") == 0) {
     size_t shape[3] = {query->passes, query->pool, classes};
-    AL_TRY(write_array(folder, "mc", AL_NPY_F32, query->mc, shape, 3));
+    AL_TRY(al_npy_write_in(folder, "mc", AL_NPY_F32, query->mc, shape, 3));
   } else if (strcmp(name, "tokens") == 0 && query->tokens_pool.begin != NULL) {
     AL_TRY(write_sets(folder, "tokens", &query->tokens_pool));
     if (query->tokens_labelled.begin != NULL) AL_TRY(write_sets(folder, "tokens_labelled", &query->tokens_labelled));
@@ -323,23 +138,14 @@ static al_status write_one(const char *folder, const char *name, const al_query 
     AL_TRY(write_pixels(folder, "pixels_labelled", &query->pixels_labelled));
   } else if (strcmp(name, "head") == 0) {
     size_t shape[2] = {classes, query->h_pool.cols};
-    AL_TRY(write_array(folder, "head", AL_NPY_F32, query->head, shape, 2));
-    AL_TRY(write_array(folder, "bias", AL_NPY_F32, query->bias, &classes, 1));
+    AL_TRY(al_npy_write_in(folder, "head", AL_NPY_F32, query->head, shape, 2));
+    AL_TRY(al_npy_write_in(folder, "bias", AL_NPY_F32, query->bias, &classes, 1));
   } else if (strcmp(name, "oof") == 0 && query->oof != NULL) {
     if (query->oof->probs != NULL)
-      AL_TRY(write_array(folder, "oof_probs", AL_NPY_F32, query->oof->probs, of_labelled, 2));
+      AL_TRY(al_npy_write_in(folder, "oof_probs", AL_NPY_F32, query->oof->probs, of_labelled, 2));
     AL_TRY(write_ids(folder, "oof_predicted", query->oof->predicted, query->labelled));
   }
 done:
-  return status;
-}
-
-static al_status write_json(const char *folder, const char *name, const json_t *value) {
-  char *path = NULL;
-  al_status status = al_format(&path, "%s/%s", folder, name);
-  if (status == AL_OK && json_dump_file(value, path, JSON_INDENT(1) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)) != 0)
-    status = al_fail_errno("cannot write %s", path);
-  free(path);
   return status;
 }
 
@@ -354,7 +160,7 @@ static al_status write_inputs(const char *folder, const al_query *query, const j
     if (!before) AL_TRY(write_one(folder, json_string_value(json_array_get(names, i)), query, arrays));
   }
   if (query->labels != NULL) AL_TRY(write_ids(folder, "labels", query->labels, query->labelled));
-  if (state != NULL) AL_TRY(write_json(folder, "state.json", state));
+  if (state != NULL) AL_TRY(al_json_write(folder, "state.json", state));
   /* 53 bits: exact in every reader of JSON */
   facts = json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:O}", "protocol", 1, "k", (json_int_t)k, "round",
                     (json_int_t)query->round, "seed", (json_int_t)(al_rng_u64(&rng) >> 11), "classes",
@@ -364,56 +170,10 @@ static al_status write_inputs(const char *folder, const al_query *query, const j
     status = al_fail(AL_ENVIRONMENT, "out of memory");
     goto done;
   }
-  AL_TRY(write_json(folder, "params.json", facts));
+  AL_TRY(al_json_write(folder, "params.json", facts));
 done:
   json_decref(arrays);
   json_decref(facts);
-  return status;
-}
-
-/* ---- running ---- */
-
-/* NAME=VALUE of what may be seen. BLAS threads would contend with the other cells' processes. */
-static al_status make_environment(char **out, const json_t *params, const char *folder) {
-  static const char *const always[] = {"PATH", "HOME", "LANG"};
-  static const char *const threads[] = {"OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "MKL_NUM_THREADS=1"};
-  const json_t *names = json_object_get(params, "environment");
-  size_t n = 0;
-  al_status status = al_format(&out[n++], "TMPDIR=%s", folder);
-  for (size_t i = 0; status == AL_OK && i < 3; i++) status = al_copy_string(&out[n++], threads[i]);
-  for (size_t i = 0; status == AL_OK && i < 3 + json_array_size(names); i++) {
-    const char *name = i < 3 ? always[i] : json_string_value(json_array_get(names, i - 3));
-    const char *value = getenv(name);
-    if (value == NULL && i == 0) value = "/usr/local/bin:/usr/bin:/bin";
-    if (value != NULL) status = al_format(&out[n++], "%s=%s", name, value);
-  }
-  return status;
-}
-
-static al_status run_program(char **output, size_t *size, const al_query *query, const json_t *params,
-                             const char *folder, size_t k) {
-  al_status status;
-  command c = {.n = 0};
-  char *environment[MOST_PASSED + 8] = {0};
-  AL_TRY(read_command(&c, params, "exec"));
-  for (size_t i = 0; i < c.n; i++) {
-    char *path = NULL;
-    if (!may_be_file(&c, i)) continue;
-    AL_TRY(find_file(&path, c.words[i], query->base)); /* the program does not run where relative names start */
-    if (path == NULL) continue;
-    free(c.words[i]);
-    c.words[i] = path;
-  }
-  AL_TRY(make_environment(environment, params, folder));
-  al_program program = {.words = (const char *const *)c.words,
-                        .folder = folder,
-                        .environment = (const char *const *)environment,
-                        .timeout = al_params_real(params, "timeout"),
-                        .most_output = (k + 64) * MOST_LINE};
-  AL_TRY(al_program_run(output, size, &program));
-done:
-  for (size_t i = 0; environment[i] != NULL; i++) free(environment[i]);
-  command_free(&c);
   return status;
 }
 
@@ -518,11 +278,11 @@ static al_status select_by_program(const al_query *query, const json_t *params, 
   size_t k = query->batch < query->pool ? query->batch : query->pool, size = 0;
   char *output = NULL;
   al_scratch scratch = {0};
-  al_status status = check_unchanged(query, params);
+  al_status status = al_command_unchanged(query->files, params, query->base, "exec");
   if (status != AL_OK) return status;
   AL_TRY(al_scratch_open(&scratch, "exec"));
   AL_TRY(write_inputs(scratch.path, query, params, k));
-  status = run_program(&output, &size, query, params, scratch.path, k);
+  status = al_command_run(&output, &size, params, query->base, scratch.path, (k + 64) * MOST_LINE, "exec");
   if (status != AL_OK) {
     (void)al_context(status, "exec");
     goto done;
@@ -553,5 +313,5 @@ const al_strategy al_strategy_exec = {
     .needs = needs_of_exec,
     .select = select_by_program,
     .check = check_exec,
-    .files = files_of_exec,
+    .files = al_command_files,
 };
