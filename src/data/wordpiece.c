@@ -386,7 +386,7 @@ al_status al_token_continues(uint8_t **out, size_t *count) {
   al_wordpiece *pieces = NULL;
   *out = NULL;
   al_status status = al_wordpiece_open(&pieces);
-  if (status != AL_OK) return status;
+  if (status != AL_OK || pieces == NULL) return status;
   *count = pieces->count;
   *out = pieces->continues;
   pieces->continues = NULL;

@@ -19,7 +19,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { MOST_RECIPE = 1 << 20, MOST_TENSORS = 512, RATE_STEPS = 24 };
+enum { MOST_RECIPE = 1 << 20, MOST_TENSORS = 512, WARM_STEPS = 8, MEASURED_STEPS = 16 };
 static const double seconds_between_checkpoints = 60.0;
 
 static const al_param model_params[] = {
@@ -577,11 +577,11 @@ al_status al_pretrain_measure(const al_recipe *recipe, double minutes, size_t *s
   double start = al_seconds();
   AL_TRY(run_open(&r, recipe));
   *seconds = al_seconds() - start;
-  if (r.steps < RATE_STEPS) r.steps = RATE_STEPS;
-  while (r.done < RATE_STEPS / 3) AL_TRY(one_step(&r)); /* buffers grow, caches fill */
+  if (r.steps < WARM_STEPS + MEASURED_STEPS) r.steps = WARM_STEPS + MEASURED_STEPS;
+  while (r.done < WARM_STEPS) AL_TRY(one_step(&r)); /* buffers grow, caches fill */
   start = al_seconds();
-  while (r.done < RATE_STEPS) AL_TRY(one_step(&r));
-  double each = (al_seconds() - start) / (double)(RATE_STEPS - RATE_STEPS / 3);
+  while (r.done < WARM_STEPS + MEASURED_STEPS) AL_TRY(one_step(&r));
+  double each = (al_seconds() - start) / MEASURED_STEPS;
   *steps = (size_t)fmax(0.0, (60.0 * minutes - *seconds) / each);
 done:
   run_close(&r);

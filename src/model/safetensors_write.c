@@ -61,7 +61,7 @@ al_status al_safetensors_write(const char *path, const al_safetensors_tensor *pa
       size_t size = parts[i].count * width;
       json_object_set_new(header, parts[i].name,
                           json_pack("{s:s,s:o,s:[I,I]}", "dtype", names[parts[i].type], "shape", shape, "data_offsets",
-                                    (json_int_t)at, (json_int_t)(at + size)));
+                                    (json_int_t)at, (json_int_t)at + (json_int_t)size));
       at += size;
     }
   text = json_dumps(header, JSON_COMPACT | JSON_PRESERVE_ORDER);
