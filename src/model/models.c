@@ -11,11 +11,9 @@ extern const al_model_type al_model_bert, al_model_resnet;
 const al_model_type *const al_models[] = {
     &al_model_linear,
 #ifdef ALAB_TORCH
-    &al_model_bert,
-    &al_model_resnet,
+    &al_model_bert,   &al_model_resnet,
 #endif
-    &al_model_exec,
-    NULL,
+    &al_model_exec,   NULL,
 };
 
 const al_model_type *al_model_find(const char *name) {

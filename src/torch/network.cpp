@@ -103,7 +103,7 @@ void al_torch_net::get_state(void *state) {
     std::memcpy(to, part->data_ptr<float>(), bytes);
     to += bytes;
   }
-  std::memcpy(to, active.data(), active.size());
+  if (!active.empty()) std::memcpy(to, active.data(), active.size());
 }
 
 void al_torch_net::set_state(const void *state, size_t size) {
@@ -119,7 +119,7 @@ void al_torch_net::set_state(const void *state, size_t size) {
     std::memcpy(part->data_ptr<float>(), from, bytes);
     from += bytes;
   }
-  std::memcpy(active.data(), from, active.size());
+  if (!active.empty()) std::memcpy(active.data(), from, active.size());
   dropout = {head.seed, head.used};
   steps = static_cast<size_t>(head.steps);
   decayed = head.decayed;
