@@ -59,7 +59,6 @@ static al_status fill_targets(al_row *row, const owned *curves, const al_contend
                               double target, double limit) {
   al_status status;
   al_crossing *own = NULL, *other = NULL;
-  bool own_exact, other_exact;
   AL_TRY(AL_NEW(&own, row->contender->n));
   AL_TRY(AL_NEW(&other, random == NULL ? 0 : random->n));
   size_t n = crossings_of(own, row->contender, curves, target);
@@ -74,10 +73,9 @@ static al_status fill_targets(al_row *row, const owned *curves, const al_contend
   if (random == NULL || random == row->contender) goto done;
   size_t others = crossings_of(other, random, of_random, target);
   if (others == 0) goto done;
-  double mine = al_restricted_mean(own, n, limit, &own_exact);
-  double theirs = al_restricted_mean(other, others, limit, &other_exact);
-  row->saving = 1.0 - mine / theirs;
-  row->saving_mark = own_exact && other_exact ? '=' : own_exact ? '>' : other_exact ? '<' : '?';
+  al_utilisation use = al_utilisation_rate(own, n, other, others, limit);
+  row->saving = 1.0 - use.rate; /* what is at least used is at most saved */
+  row->saving_mark = use.mark == '>' ? '<' : use.mark == '<' ? '>' : use.mark;
 done:
   free(own);
   free(other);

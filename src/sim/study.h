@@ -32,7 +32,6 @@ typedef struct al_run_options {
   const char *const *only; /* KEY=VALUE texts: dataset, model, strategy, setting, replicate */
   size_t only_count;
   unsigned shard, shards; /* cells with index % shards == shard - 1; 0 shards = all */
-  bool no_reference;
 } al_run_options;
 
 /* Runs or continues the study. Continues what is unfinished, skips what is complete. */

@@ -87,16 +87,6 @@ al_status al_censored_median(double *median, const al_crossing *values, size_t n
   return AL_OK;
 }
 
-double al_restricted_mean(const al_crossing *values, size_t n, double limit, bool *exact) {
-  double sum = 0.0;
-  *exact = true;
-  for (size_t i = 0; i < n; i++) {
-    sum += fmin(values[i].x, limit);
-    if (values[i].censored || values[i].at_start) *exact = false;
-  }
-  return sum / (double)n;
-}
-
 double al_paired_t(const double *differences, size_t n) {
   if (n < 2) return NAN;
   double mean = gsl_stats_mean(differences, 1, n), most = 0.0, spread = 0.0;
@@ -210,14 +200,21 @@ static void note_bounds(const al_crossing *values, size_t n, double limit, bool 
   }
 }
 
+/* Mean of min(T, limit). */
+static double restricted_mean(const al_crossing *values, size_t n, double limit) {
+  double sum = 0.0;
+  for (size_t i = 0; i < n; i++) sum += fmin(values[i].x, limit);
+  return sum / (double)n;
+}
+
 al_utilisation al_utilisation_rate(const al_crossing *own, size_t n, const al_crossing *baseline, size_t n_baseline,
                                    double limit) {
-  bool exact, more = false, less = false;
+  bool more = false, less = false;
   if (n == 0 || n_baseline == 0) return (al_utilisation){NAN, '?'};
   note_bounds(own, n, limit, &more, &less);
   note_bounds(baseline, n_baseline, limit, &less, &more); /* a larger denominator is a smaller rate */
   if (more && less) return (al_utilisation){NAN, '?'};
-  double rate = al_restricted_mean(own, n, limit, &exact) / al_restricted_mean(baseline, n_baseline, limit, &exact);
+  double rate = restricted_mean(own, n, limit) / restricted_mean(baseline, n_baseline, limit);
   return (al_utilisation){rate, more ? '>' : less ? '<' : '='};
 }
 

@@ -38,10 +38,6 @@ al_crossing al_curve_crossing(const al_curve *curve, double target);
  * event where S = 1/2. NaN when the survival curve never gets there. O(n log n). */
 al_status al_censored_median(double *median, const al_crossing *values, size_t n) AL_MUST_USE;
 
-/* Mean of min(T, limit): what the data-utilisation rate is made of. *exact is false where a value is censored below
- * limit. */
-double al_restricted_mean(const al_crossing *values, size_t n, double limit, bool *exact);
-
 /* Paired two-sided t test of differences. All 0 within 1e-12: p 1; constant and not 0: p 0. n < 2: p NaN. */
 double al_paired_t(const double *differences, size_t n);
 /* Exact two-sided Wilcoxon signed-rank test, Pratt zeros, midranks, by dynamic programming over doubled ranks. n <=

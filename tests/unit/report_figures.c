@@ -525,8 +525,41 @@ static void two_studies_of_one_cell(void **unused) {
   study_end(&s);
 }
 
+/* Bounds of a saving: who is there at the start has used at most that much and saves at least the rest; who never gets
+ * there saves at most what the range shows; both at once cannot be compared. */
+static void savings_are_bounds(void **state) {
+  (void)state;
+  static const double curves[STRATEGIES][FIXTURE_ROUNDS] = {
+      {0.30, 0.40, 0.56, 0.58}, {0.55, 0.56, 0.57, 0.58}, {0.30, 0.35, 0.40, 0.45}};
+  world w = {0};
+  const char *folder = NULL;
+  const al_table_of_setting *table = NULL;
+  study_begin(&w.s);
+  folder = w.s.folder;
+  for (int i = 0; i < STRATEGIES; i++)
+    for (int r = 0; r < REPLICATES; r++) {
+      cell c = {.dataset = "d1", .strategy = strategies[i], .replicate = r, .cost_of_label = 1.0, .seconds = 1.0};
+      memcpy(c.accuracy, curves[i], sizeof curves[i]);
+      study_add(&w.s, &c, false);
+    }
+  study_add(&w.s, &(cell){.dataset = "d1", .strategy = "full-data", .accuracy = {0.6}}, true);
+  study_write(&w.s, experiment);
+  assert_int_equal(al_collect(&w.c, &folder, 1, NULL), AL_OK);
+  assert_int_equal(al_setting_table(&table, &w.c->settings[0], 0, AL_AXIS_LABELS), AL_OK);
+  for (size_t i = 0; i < table->n; i++) {
+    const char *name = table->rows[i].contender->strategy;
+    if (strcmp(name, strategies[1]) == 0) assert_int_equal(table->rows[i].saving_mark, '>');
+    if (strcmp(name, strategies[2]) == 0) assert_int_equal(table->rows[i].saving_mark, '<');
+    if (strcmp(name, strategies[1]) == 0) assert_true(table->rows[i].saving > 0.0);
+    if (strcmp(name, strategies[2]) == 0) assert_true(table->rows[i].saving < 0.0);
+  }
+  assert_int_equal(table->n, STRATEGIES);
+  close_world(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(savings_are_bounds),
       cmocka_unit_test(curves_and_differences),
       cmocka_unit_test(curves_against_cost),
       cmocka_unit_test(areas),
