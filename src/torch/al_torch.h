@@ -4,7 +4,7 @@
  * libtorch lives in a module of its own (libalab_torch.so) that is loaded on first use, because linking it costs every
  * start about half a second. Everything crosses as plain C: sizes, const inputs, the caller's output buffers. Functions
  * return 0 or non-zero with a thread-local message; nothing throws across. One thread; deterministic algorithms; the
- * seed is an argument wherever something is drawn. */
+ * seed is an argument wherever something is drawn. Buffers of the caller's are always in host memory. */
 #ifndef AL_TORCH_AL_TORCH_H
 #define AL_TORCH_AL_TORCH_H
 
@@ -20,6 +20,8 @@ extern "C" {
 typedef struct al_torch_net al_torch_net;
 
 enum { AL_TORCH_BERT = 1, AL_TORCH_RESNET = 2 };
+/* Where a network's numbers lie and are computed. CUDA: the first GPU that CUDA_VISIBLE_DEVICES leaves. */
+enum { AL_DEVICE_CPU = 0, AL_DEVICE_CUDA = 1 };
 enum { AL_POOL_CLS = 0, AL_POOL_MEAN = 1, AL_POOL_POOLER = 2 };
 enum { AL_STEM_IMAGENET = 0, AL_STEM_3X3S1 = 1, AL_STEM_3X3S2 = 2 };
 
@@ -38,6 +40,8 @@ typedef struct al_torch_config {
   int pretext;                  /* BERT: the heads of al_torch_pretext exist and are trained, the classifier is not */
   int sgd;                      /* optimiser: 0 AdamW, 1 SGD with momentum 0.9 */
   double weight_decay, clip;    /* clip 0: none */
+  int device;                   /* AL_DEVICE_.. */
+  int generic; /* in tensor operations on the CPU too, as on any other device: for checks of that code */
 } al_torch_config;
 
 /* n sequences as ids and offsets (begin: n + 1; types: as ids, or NULL for all 0), or n images (n x channels x height x
@@ -109,6 +113,9 @@ typedef struct al_torch_api {
                         float *out);
   /* BERT: last hidden states' [CLS], mean over tokens and pooler of a batch; each n x width. */
   int (*encode)(al_torch_net *net, const al_torch_batch *batch, float *cls, float *mean, float *pooler);
+  /* Is the device there? 0: yes, and what computes there goes into text, as "CUDA 12.4, cuDNN 90100"; "" for the CPU.
+   * The first call for CUDA initialises it, after which the process must not fork. */
+  int (*device)(int device, char *text, size_t size);
   const char *(*message)(void);
   const char *(*version)(void);
 } al_torch_api;

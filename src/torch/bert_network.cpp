@@ -10,14 +10,13 @@
 #include <cmath>
 #include <cstring>
 
-bert::bert(const al_torch_config &c) : al_torch_net(c) {
+bert_layout::bert_layout(const al_torch_config &c) : al_torch_net(c) {
   D = c.width;
   heads = c.heads;
   inner = c.inner;
   TORCH_CHECK(heads > 0 && D % heads == 0 && D % 16 == 0 && inner % 16 == 0,
               "widths must be multiples of 16 and of the heads");
   S = D / heads;
-  keep_scale = static_cast<float>(1.0 / (1.0 - c.dropout));
   auto width = static_cast<int64_t>(D), wide = static_cast<int64_t>(inner);
   add("embeddings.word_embeddings.weight", {static_cast<int64_t>(c.vocabulary), width});
   table = 0;
@@ -70,11 +69,15 @@ bert::bert(const al_torch_config &c) : al_torch_net(c) {
   shift0 = offset_of("embeddings.LayerNorm.bias");
   pooler = offset_of("pooler.dense.weight");
   pooler_bias = offset_of("pooler.dense.bias");
-  layers.resize(c.layers);
   allocate();
 }
 
-void bert::check(const al_torch_batch &batch) {
+bert::bert(const al_torch_config &c) : bert_layout(c) {
+  keep_scale = static_cast<float>(1.0 / (1.0 - c.dropout));
+  layers.resize(c.layers);
+}
+
+void bert_layout::check(const al_torch_batch &batch) const {
   for (size_t i = 0; i < batch.n; i++) {
     int64_t length = batch.begin[i + 1] - batch.begin[i];
     TORCH_CHECK(length >= 1 && length <= static_cast<int64_t>(config.positions),
@@ -278,11 +281,6 @@ const float *bert::forward(const al_torch_batch &batch, bool active, bool keep, 
   return x;
 }
 
-const float *bert::states(const al_torch_batch &batch) {
-  check(batch);
-  return forward(batch, false, false, false);
-}
-
 void bert::pool_mean(const al_torch_batch &batch, const float *from, float *to) const {
   for (size_t b = 0; b < batch.n; b++) {
     std::memset(to + b * D, 0, D * sizeof *to);
@@ -353,15 +351,17 @@ double bert::learn(const al_torch_batch &batch, const int32_t *labels) {
   return loss;
 }
 
-std::unique_ptr<al_torch_net> make_bert(const al_torch_config &config) { return std::make_unique<bert>(config); }
-
-void bert_encode(al_torch_net &net, const al_torch_batch &batch, float *cls, float *mean, float *pooler) {
-  auto &b = dynamic_cast<bert &>(net);
-  size_t D = b.width();
-  b.flush();
-  const float *last = b.states(batch);
+void bert::encode(const al_torch_batch &batch, float *cls, float *mean, float *pooled) {
+  check(batch);
+  flush();
+  const float *last = forward(batch, false, false, false);
   for (size_t i = 0; i < batch.n; i++)
     std::memcpy(cls + i * D, last + static_cast<size_t>(batch.begin[i]) * D, D * sizeof *cls);
-  b.pool_mean(batch, last, mean);
-  b.pool_pooler(cls, batch.n, pooler);
+  pool_mean(batch, last, mean);
+  pool_pooler(cls, batch.n, pooled);
+}
+
+std::unique_ptr<al_torch_net> make_bert(const al_torch_config &config) {
+  if (config.generic != 0 || config.device != AL_DEVICE_CPU) return make_tensor_bert(config);
+  return std::make_unique<bert>(config);
 }

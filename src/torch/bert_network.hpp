@@ -1,4 +1,5 @@
-// BERT's class, shared by its supervised half (bert_network.cpp) and its self-supervised one (bert_pretext.cpp).
+// BERT's classes: what its tensors are, shared by the hand-written network (bert_network.cpp, its self-supervised half
+// in bert_pretext.cpp) and the one in tensor operations (bert_tensor.cpp).
 #ifndef AL_TORCH_BERT_NETWORK_HPP
 #define AL_TORCH_BERT_NETWORK_HPP
 
@@ -34,21 +35,42 @@ struct layer_state {
   std::vector<float> normal1, rstd1, y1, slope, wide, normal2, rstd2, y2;
 };
 
-class bert : public al_torch_net {
+// Names and places of the tensors, and what a batch may hold.
+class bert_layout : public al_torch_net {
+public:
+  size_t width() const override { return config.width; }
+  const char *head() const override { return "classifier"; }
+
+protected:
+  explicit bert_layout(const al_torch_config &c);
+  void check(const al_torch_batch &batch) const;
+  void check_pretext(const al_torch_batch &batch, const al_torch_pretext &pretext) const;
+
+  // Self-supervised heads: word(transform(state)), see bert_pretext.cpp.
+  struct word_head { // offsets
+    size_t dense, dense_bias, norm, shift, bias;
+  };
+  word_head masked_head{}, bag_head{};
+  size_t contrast = 0, contrast_bias = 0;
+  size_t D, heads, S, inner;
+  std::vector<layer_weights> weights;
+  size_t word, position, type, norm0, shift0, pooler, pooler_bias;
+
+private:
+  void add_pretext();
+};
+
+class bert : public bert_layout {
 public:
   explicit bert(const al_torch_config &c);
   double learn(const al_torch_batch &batch, const int32_t *labels) override;
   void learn_pretext(const al_torch_batch &batch, const al_torch_pretext &pretext, double losses[3]) override;
   void embed(const al_torch_batch &batch, bool stochastic, float *h) override;
-  size_t width() const override { return config.width; }
-  const char *head() const override { return "classifier"; }
-  // Last states of all tokens, dropout off; borrowed. N x D
-  const float *states(const al_torch_batch &batch);
-  void pool_mean(const al_torch_batch &batch, const float *states, float *h) const;
-  void pool_pooler(const float *cls, size_t n, float *h);
+  void encode(const al_torch_batch &batch, float *cls, float *mean, float *pooler) override;
 
 private:
-  void check(const al_torch_batch &batch);
+  void pool_mean(const al_torch_batch &batch, const float *states, float *h) const;
+  void pool_pooler(const float *cls, size_t n, float *h);
   const float *forward(const al_torch_batch &batch, bool active, bool keep, bool only_cls);
   const float *layer_forward(size_t l, const float *x, const al_torch_batch &batch, bool active, bool keep, bool cls);
   void layer_backward(size_t l, const float *x, float *dy, const al_torch_batch &batch, bool cls, float *dx);
@@ -61,28 +83,17 @@ private:
     return bytes;
   }
 
-  // Self-supervised heads: word(transform(state)), see bert_pretext.cpp.
-  struct word_head { // offsets
-    size_t dense, dense_bias, norm, shift, bias;
-  };
-  void add_pretext();
-  void check_pretext(const al_torch_batch &batch, const al_torch_pretext &pretext) const;
   double name_words(const word_head &head, const al_torch_pretext &pretext, const float *states, const int64_t *rows,
                     size_t m, const int64_t *target_begin, const int32_t *targets, const float *shares, double weight,
                     float *dstates);
   double tell_apart(const al_torch_batch &batch, const float *states, double temperature, double weight,
                     float *dstates);
 
-  word_head masked_head{}, bag_head{};
-  size_t contrast = 0, contrast_bias = 0;
   std::vector<float> candidate_rows, candidate_gradients, picked, activated, slopes, transformed, normals, deviations,
       word_scores;
 
-  size_t D, heads, S, inner;
   float keep_scale;
-  std::vector<layer_weights> weights;
   std::vector<layer_state> layers;
-  size_t word, position, type, norm0, shift0, pooler, pooler_bias;
   std::vector<float> x0, normal0, rstd0, cls_rows, h, tanh_rows; // embeddings: N x D; the rest n x D
   std::vector<uint8_t> mask0;
   bool dropped = false; // in the forward pass at hand

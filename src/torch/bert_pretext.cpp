@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-void bert::add_pretext() {
+void bert_layout::add_pretext() {
   auto width = static_cast<int64_t>(D), vocabulary = static_cast<int64_t>(config.vocabulary);
   auto add_head = [&](const std::string &at, const std::string &bias) {
     add_linear(at + "dense", width, width);
@@ -23,7 +23,7 @@ void bert::add_pretext() {
   contrast_bias = offset_of("alab.contrast.dense.bias");
 }
 
-void bert::check_pretext(const al_torch_batch &batch, const al_torch_pretext &p) const {
+void bert_layout::check_pretext(const al_torch_batch &batch, const al_torch_pretext &p) const {
   TORCH_CHECK(config.pretext, "the network was made without self-supervised heads");
   auto inside = [&](int32_t index, size_t size) { return index >= 0 && static_cast<size_t>(index) < size; };
   for (size_t i = 0; i < p.candidate_count; i++)

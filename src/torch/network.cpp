@@ -8,6 +8,9 @@
 #include <cmath>
 #include <cstring>
 
+al_torch_net::al_torch_net(const al_torch_config &c)
+    : config(c), device(c.device == AL_DEVICE_CUDA ? torch::Device(torch::kCUDA, 0) : torch::Device(torch::kCPU)) {}
+
 size_t al_torch_net::reserve(size_t count) {
   size_t offset = reserved;
   reserved += (count + 15) / 16 * 16;
@@ -43,9 +46,9 @@ void al_torch_net::add_norm(const std::string &name, int64_t size, bool batch) {
 
 void al_torch_net::allocate() {
   auto size = static_cast<int64_t>(reserved);
-  values = torch::zeros({size});
-  gradients = torch::zeros({size});
-  if (table != none) {
+  values = torch::zeros({size}, device);
+  gradients = torch::zeros({size}, device);
+  if (table != none && !generic()) {
     active.assign(static_cast<size_t>(slots[table].shape[0]), 0);
     in_batch.assign(active.size(), 0);
   }
@@ -54,16 +57,30 @@ void al_torch_net::allocate() {
 void al_torch_net::make_leaves() {
   leaves.clear();
   for (const slot &s : slots) {
-    auto view = [&](torch::Tensor &flat) {
-      return flat.narrow(0, static_cast<int64_t>(s.offset), static_cast<int64_t>(s.count)).view(s.shape);
-    };
-    torch::Tensor leaf = view(values).detach();
+    torch::Tensor leaf = view_of(values, s.offset, s.count, s.shape).detach();
     if (s.trained) {
       leaf.requires_grad_(true);
-      leaf.mutable_grad() = view(gradients);
+      leaf.mutable_grad() = view_of(gradients, s.offset, s.count, s.shape);
     }
     leaves.push_back(leaf);
   }
+}
+
+torch::Tensor al_torch_net::view_of(const torch::Tensor &flat, size_t offset, size_t count,
+                                    const std::vector<int64_t> &shape) const {
+  return flat.narrow(0, static_cast<int64_t>(offset), static_cast<int64_t>(count)).view(shape);
+}
+
+void al_torch_net::set(const slot &s, const float *from) {
+  flush();
+  auto count = static_cast<int64_t>(s.count);
+  values.narrow(0, static_cast<int64_t>(s.offset), count).copy_(torch::from_blob(const_cast<float *>(from), {count}));
+}
+
+void al_torch_net::get(const slot &s, float *to) {
+  flush();
+  auto count = static_cast<int64_t>(s.count);
+  torch::from_blob(to, {count}).copy_(values.narrow(0, static_cast<int64_t>(s.offset), count));
 }
 
 void al_torch_net::begin(uint64_t seed) {
@@ -100,7 +117,7 @@ void al_torch_net::get_state(void *state) {
   to += sizeof head;
   for (torch::Tensor *part : {&values, &first, &second}) {
     if (!part->defined()) continue;
-    std::memcpy(to, part->data_ptr<float>(), bytes);
+    torch::from_blob(to, part->sizes()).copy_(*part);
     to += bytes;
   }
   if (!active.empty()) std::memcpy(to, active.data(), active.size());
@@ -110,13 +127,13 @@ void al_torch_net::set_state(const void *state, size_t size) {
   TORCH_CHECK(size == state_size(), "the state is of another network");
   begin(0);
   state_head head{};
-  const auto *from = static_cast<const uint8_t *>(state);
+  auto *from = static_cast<uint8_t *>(const_cast<void *>(state)); // is only read: from_blob knows no const
   size_t bytes = reserved * sizeof(float);
   std::memcpy(&head, from, sizeof head);
   from += sizeof head;
   for (torch::Tensor *part : {&values, &first, &second}) {
     if (!part->defined()) continue;
-    std::memcpy(part->data_ptr<float>(), from, bytes);
+    part->copy_(torch::from_blob(from, part->sizes()));
     from += bytes;
   }
   if (!active.empty()) std::memcpy(active.data(), from, active.size());
@@ -156,6 +173,10 @@ void al_torch_net::use_more_rows(const int32_t *rows, size_t n) {
 }
 
 void al_torch_net::clear_gradients() {
+  if (generic()) {
+    gradients.zero_();
+    return;
+  }
   for (size_t i = 0; i < slots.size(); i++)
     if (i != table && slots[i].trained) std::memset(gradient(slots[i].offset), 0, slots[i].count * sizeof(float));
 }
@@ -177,6 +198,10 @@ double al_torch_net::step(const al_torch_batch &batch, const int32_t *labels, do
 double al_torch_net::accumulate(const al_torch_batch &part, const int32_t *labels, double share) {
   double loss = gradients_of(part, labels);
   if (!summed.defined()) summed = torch::zeros_like(gradients);
+  if (generic()) {
+    summed.add_(gradients, share);
+    return loss;
+  }
   if (table != none) in_sum.resize(active.size(), 0);
   auto factor = static_cast<float>(share);
   auto add = [&](size_t offset, size_t count) {
@@ -197,6 +222,12 @@ double al_torch_net::accumulate(const al_torch_batch &part, const int32_t *label
 
 void al_torch_net::update(double rate) {
   TORCH_CHECK(summed.defined(), "update before accumulate");
+  if (generic()) {
+    gradients.copy_(summed);
+    summed.zero_();
+    optimise(rate);
+    return;
+  }
   auto take = [&](size_t offset, size_t count) {
     float *from = summed.data_ptr<float>() + offset;
     std::memcpy(gradient(offset), from, count * sizeof *from);
@@ -228,7 +259,15 @@ void al_torch_net::learn_pretext(const al_torch_batch &, const al_torch_pretext 
   TORCH_CHECK(false, "this network has no self-supervised objectives of its own");
 }
 
+void al_torch_net::encode(const al_torch_batch &, float *, float *, float *) {
+  TORCH_CHECK(false, "only a BERT encodes tokens");
+}
+
 void al_torch_net::optimise(double rate) {
+  if (generic()) {
+    optimise_generic(rate);
+    return;
+  }
   float shrink = 1.0F;
   size_t width = table == none ? 0 : static_cast<size_t>(slots[table].shape[1]);
   if (config.clip > 0.0) {
@@ -331,6 +370,10 @@ double al_torch_net::head_loss(float *h, size_t n, const int32_t *labels) {
 }
 
 void al_torch_net::predict(const al_torch_batch &batch, bool stochastic, float *probs, float *h) {
+  if (generic()) {
+    predict_generic(batch, stochastic, probs, h);
+    return;
+  }
   flush();
   size_t n = batch.n, D = width();
   std::vector<float> own;

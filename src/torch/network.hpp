@@ -1,5 +1,9 @@
-// What BERT and ResNet share: named tensors in one flat buffer, their gradients in another of the same layout, and an
+// What the networks share: named tensors in one flat buffer, their gradients in another of the same layout, and an
 // optimiser that passes over them once.
+//
+// The buffers lie on the network's device. On the CPU loops of our own pass over them (network.cpp); on any other
+// device the same definitions are tensor operations (tensor_network.cpp), and a network need only say what its h is
+// (`features`). `config.generic` asks for those on the CPU too.
 #ifndef AL_TORCH_NETWORK_HPP
 #define AL_TORCH_NETWORK_HPP
 
@@ -22,21 +26,32 @@ struct slot {
 
 struct al_torch_net {
   al_torch_config config;
+  const torch::Device device;
   std::vector<slot> slots; // in the order of the published names
+  // by hand: the stream of the masks; in tensor operations `used` counts the passes that drew, each from a seed of its
+  // own
   kernels::dropout_stream dropout;
   std::vector<float> class_weights; // a class each; empty: all alike
 
-  explicit al_torch_net(const al_torch_config &c) : config(c) {}
+  explicit al_torch_net(const al_torch_config &c);
   virtual ~al_torch_net() = default;
   al_torch_net(const al_torch_net &) = delete;
   al_torch_net &operator=(const al_torch_net &) = delete;
 
-  // Mean cross-entropy of the batch; its gradient goes into `gradients`.
-  virtual double learn(const al_torch_batch &batch, const int32_t *labels) = 0;
+  // In tensor operations? Then nobody may ask for value() or gradient(): they may lie on another device.
+  bool generic() const { return config.generic != 0 || !device.is_cpu(); }
+
+  // h (n x D, before the head) on the device, in tensor operations from `leaf`, recorded for autograd unless that is
+  // off. training: batch norm sees the batch; dropping: dropout is active (`dropped`).
+  virtual torch::Tensor features(const al_torch_batch &batch, bool training, bool dropping);
+  // Mean cross-entropy of the batch; its gradient goes into `gradients`. As it stands here: through `features`.
+  virtual double learn(const al_torch_batch &batch, const int32_t *labels);
   // The weighted sum of the objectives; see al_torch_pretext.
   virtual void learn_pretext(const al_torch_batch &batch, const al_torch_pretext &pretext, double losses[3]);
-  // h: n x D, before the head. stochastic: dropout is active.
-  virtual void embed(const al_torch_batch &batch, bool stochastic, float *h) = 0;
+  // h: n x D, before the head. stochastic: dropout is active. By hand only.
+  virtual void embed(const al_torch_batch &batch, bool stochastic, float *h);
+  // BERT only; see al_torch_api.
+  virtual void encode(const al_torch_batch &batch, float *cls, float *mean, float *pooler);
   virtual size_t width() const = 0;
   virtual const char *head() const = 0;
 
@@ -51,6 +66,9 @@ struct al_torch_net {
   void pretrain(const al_torch_batch &batch, const al_torch_pretext &pretext, double rate, double losses[3]);
   void predict(const al_torch_batch &batch, bool stochastic, float *probs, float *h);
   void flush(); // lets the rows that no batch has used catch up with weight decay
+  // Between host memory and the network.
+  void set(const slot &s, const float *from);
+  void get(const slot &s, float *to);
 
   float *value(size_t offset) { return values.data_ptr<float>() + offset; }
   float *gradient(size_t offset) { return gradients.data_ptr<float>() + offset; }
@@ -70,6 +88,16 @@ protected:
   void add_norm(const std::string &name, int64_t size, bool batch);
   void allocate();
   void make_leaves();
+  // A leaf of several tensors that lie side by side from `offset` on.
+  torch::Tensor joined_leaf(size_t offset, std::vector<int64_t> shape);
+  // In tensor operations: dropout as configured, from the state that `reseed` sets once a pass.
+  torch::Tensor dropped(const torch::Tensor &x, bool dropping) const;
+  void reseed();
+  template <typename T> torch::Tensor on_device(const T *from, std::vector<int64_t> shape) const {
+    auto options = torch::TensorOptions(c10::CppTypeToScalarType<T>::value);
+    return torch::from_blob(const_cast<T *>(from), shape, options)
+        .to(device, options.dtype().toScalarType(), false, true);
+  }
   void untrained(const std::string &name) { slots[by_name.at(name)].trained = false; }
   // Rows of the table that this batch uses; their gradients are zero afterwards. Called once a step before use.
   void use_rows(const al_torch_batch &batch);
@@ -82,12 +110,17 @@ protected:
 
 private:
   void clear_gradients();
+  torch::Tensor view_of(const torch::Tensor &flat, size_t offset, size_t count,
+                        const std::vector<int64_t> &shape) const;
+  void predict_generic(const al_torch_batch &batch, bool stochastic, float *probs, float *h);
+  void optimise_generic(double rate);
   double gradients_of(const al_torch_batch &batch, const int32_t *labels);
   void optimise(double rate);
 
   std::map<std::string, size_t> by_name;
   size_t reserved = 0;
   torch::Tensor values, gradients, first, second;
+  torch::Tensor decays;             // in tensor operations: 1 where weight decay applies (trained matrices), else 0
   torch::Tensor summed;             // gradients of the parts so far; undefined until parts are used
   std::vector<int32_t> summed_rows; // rows of the table that they touch
   std::vector<uint8_t> in_sum;
@@ -102,9 +135,9 @@ private:
 };
 
 std::unique_ptr<al_torch_net> make_bert(const al_torch_config &config);
+std::unique_ptr<al_torch_net> make_tensor_bert(const al_torch_config &config); // in tensor operations
 std::unique_ptr<al_torch_net> make_resnet(const al_torch_config &config);
 // For checks: see al_torch_api.
-void bert_encode(al_torch_net &net, const al_torch_batch &batch, float *cls, float *mean, float *pooler);
 void resnet_stage_features(al_torch_net &net, const float *input, size_t n, size_t height, size_t width, size_t stage,
                            float *out);
 

@@ -1,5 +1,6 @@
 // ResNet-18 and -50 (He et al. 2016; the stride of a bottleneck is in its 3x3 convolution, as torchvision has it) of
-// any width and number of stages: libtorch's convolutions (oneDNN) and autograd, the rest of a step as in network.cpp.
+// any width and number of stages: libtorch's convolutions (oneDNN, or cuDNN) and autograd, the rest of a step as in
+// network.cpp.
 #include "torch/network.hpp"
 
 #include <cstring>
@@ -15,6 +16,7 @@ struct norm_names {
 class resnet : public al_torch_net {
 public:
   explicit resnet(const al_torch_config &c);
+  Tensor features(const al_torch_batch &batch, bool training, bool dropping) override;
   double learn(const al_torch_batch &batch, const int32_t *labels) override;
   void embed(const al_torch_batch &batch, bool stochastic, float *h) override;
   size_t width() const override {
@@ -98,6 +100,17 @@ Tensor resnet::maps(Tensor x, bool training, size_t stages) {
 Tensor resnet::normalised(const al_torch_batch &batch) const {
   size_t plane = batch.height * batch.width;
   TORCH_CHECK(batch.pixels != nullptr && plane > 0, "no pixels");
+  if (generic()) { // the pixels cross as bytes
+    Tensor x = on_device(batch.pixels, {static_cast<int64_t>(batch.n), static_cast<int64_t>(config.channels),
+                                        static_cast<int64_t>(batch.height), static_cast<int64_t>(batch.width)});
+    float mean[3], inverse[3];
+    for (size_t c = 0; c < config.channels; c++) {
+      mean[c] = static_cast<float>(config.mean[c]);
+      inverse[c] = static_cast<float>(1.0 / config.deviation[c]);
+    }
+    std::vector<int64_t> channel = {static_cast<int64_t>(config.channels), 1, 1};
+    return x.to(torch::kFloat).div_(255.0).sub_(on_device(mean, channel)).mul_(on_device(inverse, channel));
+  }
   Tensor x = torch::empty({static_cast<int64_t>(batch.n), static_cast<int64_t>(config.channels),
                            static_cast<int64_t>(batch.height), static_cast<int64_t>(batch.width)});
   float *to = x.data_ptr<float>();
@@ -116,7 +129,12 @@ void resnet::embed(const al_torch_batch &batch, bool, float *h) { // dropout is 
   std::memcpy(h, pooled.data_ptr<float>(), batch.n * width() * sizeof *h);
 }
 
+Tensor resnet::features(const al_torch_batch &batch, bool training, bool) { // dropout is before the head only
+  return maps(normalised(batch), training, config.stages).mean({2, 3});
+}
+
 double resnet::learn(const al_torch_batch &batch, const int32_t *labels) {
+  if (generic()) return al_torch_net::learn(batch, labels);
   Tensor pooled = maps(normalised(batch), true, config.stages).mean({2, 3});
   Tensor h = pooled.detach().contiguous().clone();
   double loss = head_loss(h.data_ptr<float>(), batch.n, labels); // h becomes its gradient
@@ -134,6 +152,7 @@ void resnet_stage_features(al_torch_net &net, const float *input, size_t n, size
   Tensor x =
       torch::from_blob(const_cast<float *>(input), {static_cast<int64_t>(n), static_cast<int64_t>(net.config.channels),
                                                     static_cast<int64_t>(height), static_cast<int64_t>(width)});
-  Tensor pooled = dynamic_cast<resnet &>(net).maps(x, false, stage).mean({2, 3}).contiguous();
+  Tensor pooled =
+      dynamic_cast<resnet &>(net).maps(x.to(net.device), false, stage).mean({2, 3}).to(torch::kCPU).contiguous();
   std::memcpy(out, pooled.data_ptr<float>(), static_cast<size_t>(pooled.numel()) * sizeof *out);
 }

@@ -25,6 +25,46 @@ template <typename Body> static int guarded(Body body) {
   return 1;
 }
 
+// Keeps what libtorch warns of, to say it where it explains a failure and nowhere else.
+#if TORCH_VERSION_MAJOR >= 2
+namespace warnings = c10::WarningUtils;
+struct warning_keeper : c10::WarningHandler {
+  std::string text;
+  void process(const c10::Warning &warning) override { text = warning.msg(); }
+};
+#else
+namespace warnings = c10::Warning;
+struct warning_keeper : c10::WarningHandler {
+  std::string text;
+  void process(const c10::SourceLocation &, const std::string &message, bool) override { text = message; }
+};
+#endif
+
+// Before the first call into CUDA: cuBLAS reads its workspace's size once, and with a size of its own choosing its sums
+// are in no fixed order. TensorFloat-32 would round every product's factors to 11 bits.
+static void settle_cuda() {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  at::Context &context = at::globalContext();
+  context.setDeterministicCuDNN(true);
+  context.setBenchmarkCuDNN(false);
+  context.setAllowTF32CuBLAS(false);
+  context.setAllowTF32CuDNN(false);
+}
+
+// What computes on CUDA; throws where nothing does.
+static std::string find_cuda() {
+  at::Context &context = at::globalContext();
+  TORCH_CHECK(context.hasCUDART(), "libtorch " TORCH_VERSION " was built without CUDA");
+  warning_keeper keeper;
+  warnings::WarningHandlerGuard guard(&keeper);
+  settle_cuda();
+  TORCH_CHECK(torch::cuda::is_available(), "libtorch " TORCH_VERSION " finds no usable GPU",
+              keeper.text.empty() ? "" : " (" + keeper.text + ")");
+  long cuda = context.versionCUDART(); // 12040: 12.4
+  return "CUDA " + std::to_string(cuda / 1000) + "." + std::to_string(cuda % 1000 / 10) +
+         (torch::cuda::cudnn_is_available() ? ", cuDNN " + std::to_string(context.versionCuDNN()) : "");
+}
+
 // One thread, so that sums have one order; large blocks stay in the heap, since mapping them anew for every tensor
 // costs a tenth of a step in page faults.
 static void settle() {
@@ -33,6 +73,9 @@ static void settle() {
     at::set_num_interop_threads(1);
     openblas_set_num_threads(1);
     at::globalContext().setDeterministicAlgorithms(true, false);
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
+    at::globalContext().setDeterministicFillUninitializedMemory(false); // a check of libtorch's own code, at a cost
+#endif
     mallopt(M_MMAP_THRESHOLD, 256 << 20);
     mallopt(M_TRIM_THRESHOLD, 512 << 20);
     return true;
@@ -46,6 +89,7 @@ static int net_create(al_torch_net **out, const al_torch_config *config) {
     settle();
     TORCH_CHECK(config->classes > 0, "no classes");
     TORCH_CHECK(config->dropout >= 0.0 && config->dropout < 1.0, "dropout must be in [0, 1)");
+    if (config->device == AL_DEVICE_CUDA) find_cuda();
     auto net = config->kind == AL_TORCH_BERT ? make_bert(*config) : make_resnet(*config);
     *out = net.release();
   });
@@ -65,16 +109,14 @@ static int net_tensor(const al_torch_net *net, size_t which, al_torch_tensor *ou
 static int net_set(al_torch_net *net, size_t which, const float *values) {
   return guarded([&] {
     const slot &s = net->slots.at(which);
-    net->flush();
-    std::memcpy(net->value(s.offset), values, s.count * sizeof *values);
+    net->set(s, values);
   });
 }
 
 static int net_get(al_torch_net *net, size_t which, float *values) {
   return guarded([&] {
     const slot &s = net->slots.at(which);
-    net->flush();
-    std::memcpy(values, net->value(s.offset), s.count * sizeof *values);
+    net->get(s, values);
   });
 }
 
@@ -131,16 +173,25 @@ static int net_stage_features(al_torch_net *net, const float *input, size_t n, s
 }
 
 static int net_encode(al_torch_net *net, const al_torch_batch *batch, float *cls, float *mean, float *pooler) {
-  return guarded([&] { bert_encode(*net, *batch, cls, mean, pooler); });
+  return guarded([&] { net->encode(*batch, cls, mean, pooler); });
+}
+
+static int net_device(int device, char *text, size_t size) {
+  return guarded([&] {
+    settle();
+    TORCH_CHECK(device == AL_DEVICE_CPU || device == AL_DEVICE_CUDA, "no such device");
+    snprintf(text, size, "%s", device == AL_DEVICE_CPU ? "" : find_cuda().c_str());
+  });
 }
 
 static const char *message() { return last_message.c_str(); }
 static const char *version() { return TORCH_VERSION; }
 
 extern "C" __attribute__((visibility("default"))) const al_torch_api *al_torch_module(void) {
-  static const al_torch_api api = {
-      net_create,    net_free,      net_tensors, net_tensor,         net_set,        net_get,    net_state_size,
-      net_get_state, net_set_state, net_begin,   net_step,           net_accumulate, net_update, net_weigh,
-      net_pretrain,  net_predict,   net_seed,    net_stage_features, net_encode,     message,    version};
+  static const al_torch_api api = {net_create,  net_free,       net_tensors,        net_tensor,    net_set,
+                                   net_get,     net_state_size, net_get_state,      net_set_state, net_begin,
+                                   net_step,    net_accumulate, net_update,         net_weigh,     net_pretrain,
+                                   net_predict, net_seed,       net_stage_features, net_encode,    net_device,
+                                   message,     version};
   return &api;
 }
