@@ -16,7 +16,8 @@ enum { VOCABULARY = AL_BERT_VOCABULARY, UNKNOWN = AL_BERT_UNKNOWN, POSITIONS = A
 
 extern const al_model_type al_model_bert;
 
-static const al_param train_params[] = {AL_TRAIN_PARAMS("0.0005", "0.1", "dropout rate"), {0}};
+static const al_param train_params[] = {
+    AL_TRAIN_PARAMS("0.0005", "20", "0.1", "dropout rate"), AL_TRAIN_ENCODER_PARAMS, {0}};
 
 static const al_param bert_params[] = {
     {.key = "size",
@@ -43,7 +44,7 @@ static const al_param bert_params[] = {
      .fallback = "\"cls\"",
      .choices = "cls|mean|pooler",
      .help = "what the head sees"},
-    {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_torch_params, .help = "stochastic passes"},
+    {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_network_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
     AL_ANY_MODEL_PARAMS,
     {0}};

@@ -234,7 +234,7 @@ done:
   return status;
 }
 
-/* ---- what linear and f take ---- */
+/* ---- what linear, mlp and f take ---- */
 
 al_status al_model_input_check(const json_t *features, al_kind kind, const char *base, const char *where) {
   char inner[256];
@@ -252,6 +252,16 @@ al_status al_model_input_open(al_features **out, char weights[33], const json_t 
   al_status status = al_frozen_open(&raw, weights, features, source);
   if (status == AL_OK) status = al_features_standardise(out, raw, source->split);
   al_features_free(raw);
+  return status;
+}
+
+al_status al_model_input_settings(json_t *nondefault, const char *base) {
+  const json_t *features = json_object_get(nondefault, "features");
+  if (!al_frozen_given(features)) return AL_OK;
+  json_t *frozen = NULL;
+  al_status status = al_frozen_settings(&frozen, features, base);
+  if (status == AL_OK && json_object_set_new(nondefault, "features", frozen) != 0)
+    status = al_fail(AL_ENVIRONMENT, "out of memory");
   return status;
 }
 

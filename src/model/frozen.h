@@ -1,6 +1,6 @@
 /* Frozen encoders: a pretrained network whose output is a fixed feature of every row, computed once a dataset, weights
- * and build, and mapped by all workers. They are the input of `linear` ({frozen: ..} in features) and the fixed
- * representation f of a dataset (representation: {frozen: ..}). */
+ * and build, and mapped by all workers. They are the input of `linear` and `mlp` ({frozen: ..} in features) and the
+ * fixed representation f of a dataset (representation: {frozen: ..}). */
 #ifndef AL_MODEL_FROZEN_H
 #define AL_MODEL_FROZEN_H
 
@@ -22,11 +22,13 @@ al_status al_frozen_weights(char hex[33], const json_t *frozen, const char *base
 /* Fresh: the mapping without defaults and with the weights' identity in place of their name, for a cell's hash. */
 al_status al_frozen_settings(json_t **out, const json_t *frozen, const char *base) AL_MUST_USE;
 
-/* What `linear` reads: a frozen encoder's features, standardised on the train part, or what al_input_open knows.
- * weights: "" without an encoder. */
+/* What `linear` and `mlp` read: a frozen encoder's features, standardised on the train part, or what al_input_open
+ * knows. weights: "" without an encoder. */
 al_status al_model_input_check(const json_t *features, al_kind kind, const char *base, const char *where) AL_MUST_USE;
 al_status al_model_input_open(al_features **out, char weights[33], const json_t *features,
                               const al_model_source *source) AL_MUST_USE;
+/* For al_model_type.settings: the weights' identity in place of their name in `features`. */
+al_status al_model_input_settings(json_t *nondefault, const char *base) AL_MUST_USE;
 
 /* f of a dataset's resolved entry: a frozen encoder's features as they are, or what al_representation_open knows. */
 al_status al_model_representation_open(al_features **out, const json_t *entry,

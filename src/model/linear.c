@@ -4,6 +4,7 @@
  * The Gram matrix of the labelled rows is kept between rounds and grows with them; an entry's bits do not depend on
  * when it was computed, so a resumed cell fits the same model. */
 #include "model/frozen.h"
+#include "model/resample.h"
 #include "model/softmax.h"
 
 #include "base/memory.h"
@@ -54,16 +55,6 @@ struct al_model {
 
 static al_status check_linear(const json_t *params, al_kind kind, const char *base, const char *where) {
   return al_model_input_check(json_object_get(params, "features"), kind, base, where);
-}
-
-static al_status settings_of_linear(json_t *nondefault, const char *base) {
-  const json_t *features = json_object_get(nondefault, "features");
-  if (!al_frozen_given(features)) return AL_OK;
-  json_t *frozen = NULL;
-  al_status status = al_frozen_settings(&frozen, features, base);
-  if (status == AL_OK && json_object_set_new(nondefault, "features", frozen) != 0)
-    status = al_fail(AL_ENVIRONMENT, "out of memory");
-  return status;
 }
 
 static void free_linear(al_model *model) {
@@ -155,9 +146,9 @@ done:
 /* One bootstrap member: each class resampled within itself, from the stream (mc, replicate, round, member). */
 static al_status predict_member(al_model *model, size_t member, const al_view *rows, float *probs) {
   al_status status;
-  int32_t *index = NULL, *of_class = NULL, *classes = NULL;
+  int32_t *index = NULL, *classes = NULL;
   al_softmax *softmax = NULL;
-  size_t n = model->labelled.rows, drawn = 0, class_count = model->source.dataset->classes;
+  size_t n = model->labelled.rows, class_count = model->source.dataset->classes;
   al_stream_key key = {.seed = model->source.seed,
                        .purpose = "mc",
                        .dataset = model->source.dataset->name,
@@ -166,17 +157,9 @@ static al_status predict_member(al_model *model, size_t member, const al_view *r
                        .index = (uint32_t)member};
   al_rng rng = al_rng_open(&key);
   AL_TRY(AL_NEW(&index, n));
-  AL_TRY(AL_NEW(&of_class, n));
   AL_TRY(AL_NEW(&classes, n));
-  for (size_t c = 0; c < class_count; c++) {
-    size_t size = 0;
-    for (size_t i = 0; i < n; i++)
-      if ((size_t)model->classes[i] == c) of_class[size++] = (int32_t)i;
-    for (size_t i = 0; i < size; i++) {
-      classes[drawn] = (int32_t)c;
-      index[drawn++] = of_class[al_rng_below(&rng, size)];
-    }
-  }
+  AL_TRY(al_resample(index, &rng, model->classes, n, class_count));
+  for (size_t i = 0; i < n; i++) classes[i] = model->classes[index[i]];
   if (model->n == n) {
     AL_TRY(al_softmax_fit_gram(&softmax, &model->labelled, model->gram, model->stride, index, n, classes, class_count,
                                model->l2));
@@ -192,7 +175,6 @@ static al_status predict_member(al_model *model, size_t member, const al_view *r
 done:
   al_softmax_free(softmax);
   free(index);
-  free(of_class);
   free(classes);
   return status;
 }
@@ -255,7 +237,7 @@ const al_model_type al_model_linear = {
     .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD | AL_GIVES_OOF | AL_GIVES_REFIT,
     .params = linear_params,
     .check = check_linear,
-    .settings = settings_of_linear,
+    .settings = al_model_input_settings,
     .open = open_linear,
     .fit = fit_linear,
     .predict = predict_linear,

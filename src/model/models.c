@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-extern const al_model_type al_model_linear, al_model_exec;
+extern const al_model_type al_model_linear, al_model_mlp, al_model_exec;
 #ifdef ALAB_TORCH
 extern const al_model_type al_model_bert, al_model_resnet;
 #endif
 
 const al_model_type *const al_models[] = {
-    &al_model_linear,
+    &al_model_linear, &al_model_mlp,
 #ifdef ALAB_TORCH
     &al_model_bert,   &al_model_resnet,
 #endif

@@ -10,7 +10,8 @@
 
 extern const al_model_type al_model_resnet;
 
-static const al_param train_params[] = {AL_TRAIN_PARAMS("0.003", "0.2", "dropout before the head"), {0}};
+static const al_param train_params[] = {
+    AL_TRAIN_PARAMS("0.003", "20", "0.2", "dropout before the head"), AL_TRAIN_ENCODER_PARAMS, {0}};
 
 static const al_param resnet_params[] = {
     {.key = "depth", .type = AL_PARAM_INT, .fallback = "18", .min = 18, .max = 50, .help = "layers: 18 or 50"},
@@ -34,7 +35,7 @@ static const al_param resnet_params[] = {
      .fallback = "\"error\"",
      .choices = "error|random",
      .help = "tensors the file lacks"},
-    {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_torch_params, .help = "stochastic passes"},
+    {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_network_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
     AL_ANY_MODEL_PARAMS,
     {0}};

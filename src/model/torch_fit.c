@@ -1,7 +1,9 @@
-/* Fitting a torch model: order, schedule, early stopping, the head before the rest, warm starts, ensembles.
+/* Fitting a network: order, schedule, early stopping, the head before the rest, warm starts, ensembles, bootstrap.
  *
  * A fit is a function of rows, labels, hold-out and streams, and with `start: warm` of the weights before. What follows
- * the last fit (predictions for out-of-fold errors, members of an ensemble) leaves the network as that fit left it. */
+ * the last fit (predictions for out-of-fold errors, members of an ensemble or bootstrap) leaves the network as that fit
+ * left it. */
+#include "model/resample.h"
 #include "model/torch_train.h"
 
 #include "base/memory.h"
@@ -311,7 +313,7 @@ done:
   return status;
 }
 
-/* Keeps what members of an ensemble are trained on, when somebody asks for them. */
+/* Keeps what members are trained on, when somebody asks for them. */
 static al_status keep_training(al_trainer *t, const al_training *training) {
   al_status status;
   al_training *k = &t->kept;
@@ -336,7 +338,7 @@ void al_trainer_forget(al_trainer *t) {
   free((void *)(uintptr_t)t->kept.holdout_rows);
   free((void *)(uintptr_t)t->kept.holdout_classes);
   t->kept = (al_training){0};
-  for (size_t m = 1; t->members != NULL && m < t->passes; m++) {
+  for (size_t m = 0; t->members != NULL && m < t->passes; m++) {
     free(t->members[m]);
     t->members[m] = NULL;
   }
@@ -354,26 +356,60 @@ al_status al_trainer_fit(al_trainer *t, const al_training *training) {
   }
   AL_TRY(train(t, training, 0));
   if (t->warm && !fold) AL_TRY(al_trainer_weights(t, &t->last, &t->last_count));
-  if (t->ensemble) AL_TRY(keep_training(t, training));
+  if (t->mc_by != AL_MC_DROPOUT) AL_TRY(keep_training(t, training));
 done:
   return status;
 }
 
-/* ---- ensembles ---- */
+/* ---- ensembles and bootstrap ---- */
 
-/* Trains the members beside the model itself, each from a start and in an order of its own. */
+/* From a start, and in an order, of its own. */
+static al_status train_member(al_trainer *t, uint32_t m) {
+  al_status status;
+  AL_TRY(al_trainer_put(t, t->starts[m]));
+  if (t->head_first) AL_TRY(fit_head(t, &t->kept));
+  AL_TRY(train(t, &t->kept, m));
+done:
+  return status;
+}
+
+/* From the model's own start, on a sample of the labelled set, in an order of its own. */
+static al_status train_on_sample(al_trainer *t, uint32_t m) {
+  al_status status;
+  al_training on = t->kept;
+  int32_t *index = NULL, *rows = NULL, *classes = NULL;
+  al_rng rng = al_trainer_stream(t, "mc", t->round, m);
+  AL_TRY(AL_NEW(&index, on.n));
+  AL_TRY(AL_NEW(&rows, on.n));
+  AL_TRY(AL_NEW(&classes, on.n));
+  AL_TRY(al_resample(index, &rng, on.classes, on.n, t->classes));
+  for (size_t i = 0; i < on.n; i++) {
+    rows[i] = on.rows[index[i]];
+    classes[i] = on.classes[index[i]];
+  }
+  on.rows = rows;
+  on.classes = classes;
+  AL_TRY(al_trainer_reset(t));
+  if (t->head_first) AL_TRY(fit_head(t, &on));
+  AL_TRY(train(t, &on, m + 1));
+done:
+  free(index);
+  free(rows);
+  free(classes);
+  return status;
+}
+
 static al_status train_members(al_trainer *t) {
   al_status status = AL_OK;
   float *own = NULL;
+  bool ensemble = t->mc_by == AL_MC_ENSEMBLE;
   if (t->members == NULL) AL_TRY(AL_NEW(&t->members, t->passes));
-  if (t->passes < 2 || t->members[1] != NULL) return AL_OK;
+  if (t->members[t->passes - 1] != NULL) return AL_OK;
   size_t passes_run = t->passes_run, best_pass = t->best_pass;
   double stopped_on = t->stopped_on;
   AL_TRY(al_trainer_weights(t, &own, NULL));
-  for (size_t m = 1; m < t->passes; m++) {
-    AL_TRY(al_trainer_put(t, t->starts[m]));
-    if (t->head_first) AL_TRY(fit_head(t, &t->kept));
-    AL_TRY(train(t, &t->kept, (uint32_t)m));
+  for (size_t m = ensemble ? 1 : 0; m < t->passes; m++) {
+    AL_TRY(ensemble ? train_member(t, (uint32_t)m) : train_on_sample(t, (uint32_t)m));
     AL_TRY(al_trainer_weights(t, &t->members[m], NULL));
   }
   AL_TRY(al_trainer_put(t, own));
@@ -385,13 +421,13 @@ done:
   return status;
 }
 
-al_status al_trainer_ensemble(al_trainer *t, const int32_t *rows, size_t n, float *mc) {
+al_status al_trainer_members(al_trainer *t, const int32_t *rows, size_t n, float *mc) {
   al_status status;
   float *own = NULL;
   AL_TRY(train_members(t));
   AL_TRY(al_trainer_weights(t, &own, NULL));
   for (size_t m = 0; m < t->passes; m++) {
-    if (m != 0) AL_TRY(al_trainer_put(t, t->members[m]));
+    AL_TRY(al_trainer_put(t, t->members[m] == NULL ? own : t->members[m]));
     AL_TRY(al_trainer_predict(t, rows, n, &(al_prediction){.probs = mc + m * n * t->classes}));
   }
   AL_TRY(al_trainer_put(t, own));

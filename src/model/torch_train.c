@@ -1,5 +1,5 @@
-/* The loops around libtorch: order, schedule and seeds are alab's own, so that a fit is a function of rows, labels and
- * streams. */
+/* The loops around a network, libtorch's or alab's own: order, schedule and seeds are the same for all, so that a fit
+ * is a function of rows, labels and streams. */
 #include "model/torch_train.h"
 
 #include "base/log.h"
@@ -11,18 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-const al_param al_mc_torch_params[] = {
+const al_param al_mc_network_params[] = {
     {.key = "by",
      .type = AL_PARAM_CHOICE,
      .fallback = "\"dropout\"",
-     .choices = "dropout|ensemble",
-     .help = "passes with dropout active, or networks trained from starts of their own"},
+     .choices = "dropout|ensemble|bootstrap",
+     .help = "passes with dropout active, networks trained from starts of their own, or from one start on stratified "
+             "bootstrap samples of the labelled set"},
     {.key = "passes",
      .type = AL_PARAM_INT,
      .fallback = "10",
      .min = 2,
      .max = 1000,
-     .help = "number of passes, or of networks, the model itself among them"},
+     .help = "number of passes, or of networks (of an ensemble the model itself is one)"},
     {0}};
 
 const al_param al_early_stop_params[] = {
@@ -33,19 +34,27 @@ const al_param al_early_stop_params[] = {
      .help = "passes over the labelled set without a smaller loss after which training ends"},
     {0}};
 
+/* A network may lack a key (AL_TRAIN_ENCODER_PARAMS). */
 static bool is(const json_t *params, const char *key, const char *value) {
-  return strcmp(al_params_string(params, key), value) == 0;
+  return json_object_get(params, key) != NULL && strcmp(al_params_string(params, key), value) == 0;
+}
+
+static bool is_true(const json_t *params, const char *key) { return json_is_true(json_object_get(params, key)); }
+
+static size_t count_of(const json_t *params, const char *key) {
+  return json_object_get(params, key) == NULL ? 0 : (size_t)al_params_int(params, key);
 }
 
 al_status al_trainer_check(const json_t *params, al_kind kind, const char *where) {
   const json_t *train = json_object_get(params, "train"), *mc = json_object_get(params, "mc");
-  if (kind == AL_TEXT && !is(train, "augment", "none"))
+  if (kind == AL_TEXT && is(train, "augment", "crop-flip"))
     return al_fail(AL_BAD_INPUT, "%s.train.augment: crop-flip is for images", where);
-  if (kind == AL_IMAGE && al_params_bool(train, "buckets"))
+  if (kind == AL_IMAGE && is_true(train, "buckets"))
     return al_fail(AL_BAD_INPUT, "%s.train.buckets: images have no length", where);
-  if (is(train, "start", "warm") && is(mc, "by", "ensemble"))
-    return al_fail(AL_BAD_INPUT, "%s.mc.by: the networks of an ensemble start cold; give train.start: cold", where);
-  if (al_params_int(train, "micro_batch") == 1)
+  if (is(train, "start", "warm") && !is(mc, "by", "dropout"))
+    return al_fail(AL_BAD_INPUT,
+                   "%s.mc.by: the networks of an ensemble or bootstrap start cold; give train.start: cold", where);
+  if (count_of(train, "micro_batch") == 1)
     return al_fail(AL_BAD_INPUT, "%s.train.micro_batch: give 0, or at least 2", where);
   return AL_OK;
 }
@@ -60,7 +69,7 @@ al_status al_trainer_configure(al_trainer *t, const json_t *params, al_torch_con
   const json_t *train = json_object_get(params, "train"), *mc = json_object_get(params, "mc");
   const json_t *steps = json_object_get(train, "steps"), *stop = json_object_get(train, "early_stop");
   t->batch_size = (size_t)al_params_int(train, "batch");
-  t->micro_batch = (size_t)al_params_int(train, "micro_batch");
+  t->micro_batch = count_of(train, "micro_batch");
   t->epochs = (size_t)al_params_int(train, "epochs");
   t->steps = json_is_integer(steps) ? (size_t)json_integer_value(steps) : 0;
   t->patience = json_is_object(stop) ? (size_t)al_params_int(stop, "patience") : 0;
@@ -71,8 +80,8 @@ al_status al_trainer_configure(al_trainer *t, const json_t *params, al_torch_con
   t->warm = is(train, "start", "warm");
   t->balanced = is(train, "class_weights", "balanced");
   t->augment = is(train, "augment", "crop-flip");
-  t->buckets = al_params_bool(train, "buckets");
-  t->ensemble = is(mc, "by", "ensemble");
+  t->buckets = is_true(train, "buckets");
+  t->mc_by = is(mc, "by", "ensemble") ? AL_MC_ENSEMBLE : is(mc, "by", "bootstrap") ? AL_MC_BOOTSTRAP : AL_MC_DROPOUT;
   t->passes = (size_t)al_params_int(mc, "passes");
   t->stopped_on = NAN;
   config->dropout = al_params_real(train, "dropout");
@@ -195,6 +204,7 @@ done:
 al_status al_trainer_start(al_trainer *t, const al_weights *weights, al_missing missing, al_draw_tensor draw,
                            al_load_tensor load, void *context) {
   al_status status = AL_OK;
+  bool ensemble = t->mc_by == AL_MC_ENSEMBLE;
   size_t total = 0, n = t->api->tensors(t->net);
   al_torch_tensor tensor;
   for (size_t i = 0; i < n; i++) {
@@ -202,8 +212,8 @@ al_status al_trainer_start(al_trainer *t, const al_weights *weights, al_missing 
     total += tensor.count;
   }
   AL_TRY(AL_NEW(&t->start, total));
-  if (t->ensemble) AL_TRY(AL_NEW(&t->starts, t->passes));
-  for (size_t m = 0; m == 0 || (t->ensemble && m < t->passes); m++) {
+  if (ensemble) AL_TRY(AL_NEW(&t->starts, t->passes));
+  for (size_t m = 0; m == 0 || (ensemble && m < t->passes); m++) {
     float *start = t->start;
     if (m != 0) {
       AL_TRY(AL_NEW(&t->starts[m], total));
@@ -296,8 +306,9 @@ al_status al_trainer_predict(al_trainer *t, const int32_t *rows, size_t n, const
   }
   if (out->probs != NULL || h != NULL) AL_TRY(predict_pass(t, rows, order, n, false, out->probs, h));
   if (out->logits != NULL) AL_TRY(logits_of(t, h, n, out->logits));
-  if (out->mc != NULL && t->ensemble) AL_TRY(al_trainer_ensemble(t, rows, n, out->mc));
-  for (size_t pass = 0; out->mc != NULL && !t->ensemble && pass < t->passes; pass++) {
+  bool dropout = t->mc_by == AL_MC_DROPOUT;
+  if (out->mc != NULL && !dropout) AL_TRY(al_trainer_members(t, rows, n, out->mc));
+  for (size_t pass = 0; out->mc != NULL && dropout && pass < t->passes; pass++) {
     al_rng rng = al_trainer_stream(t, "mc", t->round, (uint32_t)pass);
     AL_TRY(al_torch_check(t->api, t->api->seed(t->net, al_rng_u64(&rng)), "seeding"));
     AL_TRY(predict_pass(t, rows, order, n, true, out->mc + pass * n * t->classes, NULL));
@@ -327,7 +338,7 @@ done:
 void al_trainer_free(al_trainer *t) {
   if (t->net != NULL) t->api->free(t->net);
   al_trainer_forget(t);
-  for (size_t m = 1; t->starts != NULL && m < t->passes; m++) free(t->starts[m]);
+  for (size_t m = 0; t->starts != NULL && m < t->passes; m++) free(t->starts[m]);
   free(t->starts);
   free(t->members);
   free(t->start);

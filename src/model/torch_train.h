@@ -1,5 +1,5 @@
-/* What bert and resnet share: keys of training, starting weights, the training loop, batched prediction. Private to
- * model. */
+/* What bert, resnet and mlp share: keys of training, starting weights, the training loop, batched prediction. Private
+ * to model. */
 #ifndef AL_MODEL_TORCH_TRAIN_H
 #define AL_MODEL_TORCH_TRAIN_H
 
@@ -8,10 +8,10 @@
 #include "model/weights.h"
 #include "torch/al_torch.h"
 
-extern const al_param al_mc_torch_params[], al_early_stop_params[];
+extern const al_param al_mc_network_params[], al_early_stop_params[];
 
-/* The keys of `train`, with the defaults in which the networks differ (JSON texts). */
-#define AL_TRAIN_PARAMS(lr_default, dropout_default, dropout_help)                                                     \
+/* The keys of `train` that any network has, with the defaults in which they differ (JSON texts). */
+#define AL_TRAIN_PARAMS(lr_default, epochs_default, dropout_default, dropout_help)                                     \
   {.key = "optimiser",                                                                                                 \
    .type = AL_PARAM_CHOICE,                                                                                            \
    .fallback = "\"adamw\"",                                                                                            \
@@ -25,7 +25,7 @@ extern const al_param al_mc_torch_params[], al_early_stop_params[];
        .help = "highest learning rate"},                                                                               \
       {.key = "epochs",                                                                                                \
        .type = AL_PARAM_INT,                                                                                           \
-       .fallback = "20",                                                                                               \
+       .fallback = (epochs_default),                                                                                   \
        .min = 1,                                                                                                       \
        .max = 100000,                                                                                                  \
        .help = "passes over the labelled set"},                                                                        \
@@ -65,11 +65,6 @@ extern const al_param al_mc_torch_params[], al_early_stop_params[];
        .min = 0,                                                                                                       \
        .max = 0.9,                                                                                                     \
        .help = (dropout_help)},                                                                                        \
-      {.key = "regime",                                                                                                \
-       .type = AL_PARAM_CHOICE,                                                                                        \
-       .fallback = "\"full\"",                                                                                         \
-       .choices = "full|head-then-full",                                                                               \
-       .help = "head-then-full: a cold fit begins with the head that `linear` has on the start's h"},                  \
       {.key = "start",                                                                                                 \
        .type = AL_PARAM_CHOICE,                                                                                        \
        .fallback = "\"cold\"",                                                                                         \
@@ -80,11 +75,18 @@ extern const al_param al_mc_torch_params[], al_early_stop_params[];
        .fallback = "null",                                                                                             \
        .table = al_early_stop_params,                                                                                  \
        .help = "keep the pass with the least log loss on the hold-out"},                                               \
-      {.key = "class_weights",                                                                                         \
-       .type = AL_PARAM_CHOICE,                                                                                        \
-       .fallback = "\"none\"",                                                                                         \
-       .choices = "none|balanced",                                                                                     \
-       .help = "balanced: n / (k n_c) for the k classes of the labelled set"},                                         \
+  {                                                                                                                    \
+    .key = "class_weights", .type = AL_PARAM_CHOICE, .fallback = "\"none\"", .choices = "none|balanced",               \
+    .help = "balanced: n / (k n_c) for the k classes of the labelled set"                                              \
+  }
+
+/* Those of encoders: of pretrained weights, and of images and texts as they are. */
+#define AL_TRAIN_ENCODER_PARAMS                                                                                        \
+  {.key = "regime",                                                                                                    \
+   .type = AL_PARAM_CHOICE,                                                                                            \
+   .fallback = "\"full\"",                                                                                             \
+   .choices = "full|head-then-full",                                                                                   \
+   .help = "head-then-full: a cold fit begins with the head that `linear` has on the start's h"},                      \
       {.key = "augment",                                                                                               \
        .type = AL_PARAM_CHOICE,                                                                                        \
        .fallback = "\"none\"",                                                                                         \
@@ -103,6 +105,9 @@ extern const al_param al_mc_torch_params[], al_early_stop_params[];
  * call. */
 typedef al_status (*al_fill_batch)(void *context, const int32_t *rows, size_t n, al_torch_batch *batch);
 
+/* What a stochastic pass is: dropout left on, another start and order, or another sample of the labelled set. */
+typedef enum al_mc_by { AL_MC_DROPOUT, AL_MC_ENSEMBLE, AL_MC_BOOTSTRAP } al_mc_by;
+
 typedef struct al_trainer {
   const al_torch_api *api;
   al_torch_net *net;
@@ -113,7 +118,8 @@ typedef struct al_trainer {
   size_t batch_size, epochs, steps, passes;
   double rate, warmup;
   size_t micro_batch, patience; /* 0: none */
-  bool linear_schedule, head_first, warm, balanced, augment, buckets, ensemble;
+  bool linear_schedule, head_first, warm, balanced, augment, buckets;
+  al_mc_by mc_by;
   const int64_t *length_begin; /* rows + 1, or NULL */
   float *start;                /* all tensors one behind the other, as a cold fit begins */
   float **starts;              /* passes: of an ensemble's members; [0] is start. NULL without one */
@@ -124,7 +130,7 @@ typedef struct al_trainer {
   float *class_weights; /* C, when balanced */
   float *last;          /* all tensors, when warm; NULL before the first fit */
   size_t last_count;
-  float **members;    /* passes: trained when first asked for; [0] is the network itself */
+  float **members;    /* passes: trained when first asked for; NULL: the network itself, an ensemble's first */
   al_training kept;   /* what they are trained on; owned */
   al_rng *augmenting; /* while a step's images are filled in; NULL: as they are */
   size_t passes_run, best_pass;
@@ -162,8 +168,9 @@ void al_trainer_free(al_trainer *trainer);
 /* torch_fit.c. All tensors of the network, in its order: into *values (made when NULL), and back. */
 al_status al_trainer_weights(al_trainer *trainer, float **values, size_t *count) AL_MUST_USE;
 al_status al_trainer_put(al_trainer *trainer, const float *values) AL_MUST_USE;
-/* Probabilities of each member, passes x n x C; trains them on the first call after a fit. */
-al_status al_trainer_ensemble(al_trainer *trainer, const int32_t *rows, size_t n, float *mc) AL_MUST_USE;
+/* Probabilities of each member of an ensemble or bootstrap, passes x n x C; trains them on the first call after a fit.
+ */
+al_status al_trainer_members(al_trainer *trainer, const int32_t *rows, size_t n, float *mc) AL_MUST_USE;
 void al_trainer_forget(al_trainer *trainer);
 /* The last fit's weights as bytes, when warm; and back. *good = false: not such bytes, or of another network. */
 al_status al_trainer_save(const al_trainer *trainer, al_buffer *out) AL_MUST_USE;

@@ -17,6 +17,7 @@
 extern "C" {
 #endif
 
+struct al_view;
 typedef struct al_torch_net al_torch_net;
 
 enum { AL_TORCH_BERT = 1, AL_TORCH_RESNET = 2 };
@@ -44,14 +45,15 @@ typedef struct al_torch_config {
   int generic; /* in tensor operations on the CPU too, as on any other device: for checks of that code */
 } al_torch_config;
 
-/* n sequences as ids and offsets (begin: n + 1; types: as ids, or NULL for all 0), or n images (n x channels x height x
- * width). */
+/* n sequences as ids and offsets (begin: n + 1; types: as ids, or NULL for all 0), n images (n x channels x height x
+ * width), or n rows of features. */
 typedef struct al_torch_batch {
   size_t n;
   const int32_t *ids, *types;
   const int64_t *begin;
   const uint8_t *pixels;
   size_t height, width;
+  const struct al_view *features; /* n x D (base/matrix.h) */
 } al_torch_batch;
 
 /* What a self-supervised step of BERT learns from, all from one pass over the batch; an objective of weight 0 is left
@@ -118,6 +120,7 @@ typedef struct al_torch_api {
   int (*device)(int device, char *text, size_t size);
   const char *(*message)(void);
   const char *(*version)(void);
+  const char *name; /* of the library, for messages */
 } al_torch_api;
 
 /* Loads the module on first use: beside the executable, one folder up, in ../lib/alab, or ALAB_TORCH_MODULE. Missing:

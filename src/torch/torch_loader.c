@@ -45,5 +45,5 @@ al_status al_torch_load(const al_torch_api **out) {
 }
 
 al_status al_torch_check(const al_torch_api *api, int result, const char *what) {
-  return result == 0 ? AL_OK : al_fail(AL_ENVIRONMENT, "libtorch: %s: %.600s", what, api->message());
+  return result == 0 ? AL_OK : al_fail(AL_ENVIRONMENT, "%s: %s: %.600s", api->name, what, api->message());
 }

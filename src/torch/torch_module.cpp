@@ -192,6 +192,6 @@ extern "C" __attribute__((visibility("default"))) const al_torch_api *al_torch_m
                                    net_get,     net_state_size, net_get_state,      net_set_state, net_begin,
                                    net_step,    net_accumulate, net_update,         net_weigh,     net_pretrain,
                                    net_predict, net_seed,       net_stage_features, net_encode,    net_device,
-                                   message,     version};
+                                   message,     version,        "libtorch"};
   return &api;
 }

@@ -39,7 +39,9 @@ study: frozen
 replicates: 2
 datasets:
   - {name: synthetic-images, size: 1200, test_size: 100, classes: 4, pool: 300, representation: {frozen: one.safetensors, stage: 1}}
-models: [{name: linear, features: {frozen: one.safetensors}, l2: 1}]
+models:
+  - {name: linear, features: {frozen: one.safetensors}, l2: 1}
+  - {name: mlp, features: {frozen: one.safetensors}, hidden: 16, train: {epochs: 5}}
 strategies: [random, margin, k-center]
 initial: {size: 20, method: k-center}
 query: {batch: 10, rounds: 3}
@@ -67,7 +69,7 @@ for log in "$here"/a/cells/*.jsonl; do
   [ -f "$here/d/cells/$name" ] || fail "$name is another cell where the weights have another path"
   n=$((n + 1))
 done
-[ "$n" -eq 7 ] || fail "expected 6 cells and 1 reference, found $n"
+[ "$n" -eq 15 ] || fail "expected 12 cells and 3 references, found $n"
 # other content is another cell, and another hash in the log
 mv "$here/two.safetensors" "$here/one.safetensors"
 run --out "$here/e" --jobs 2
@@ -89,14 +91,14 @@ python3 -c "import sys; sys.exit(not $best > 0.5)" || fail "best accuracy of fou
 "$alab" verify "$here/a" >"$here/out" || fail "verify: $(cat "$here/out")"
 
 refused() { # status, text of the message, what to --set
-  "$alab" run "$here/frozen.yaml" --out "$here/x" --set "$3" >"$here/out" 2>"$here/err"
+  "$alab" run "$here/frozen.yaml" --out "$here/x" --only model=linear --set "$3" >"$here/out" 2>"$here/err"
   [ $? -eq "$1" ] || fail "$3: status is not $1: $(cat "$here/err")"
   grep -q -- "$2" "$here/err" || fail "$3: the message lacks '$2': $(cat "$here/err")"
 }
 refused 2 'have 2 stages' 'models[0].features.stage=3'
 refused 2 "unknown key 'layers'" 'models[0].features.layers=3'
 refused 3 'no such weights' 'models[0].features.frozen=none.safetensors'
-refused 2 'no combination' 'models[0].features.pooling=cls'
+refused 2 'features.pooling: is not for a ResNet' 'models[0].features.pooling=cls'
 refused 2 'have 2 stages' 'datasets[0].representation.stage=4'
 refused 2 'give svd, pca, standardised or {frozen' 'datasets[0].representation=wavelets'
 refused 3 'no such weights' 'datasets[0].representation.frozen=none.safetensors'
