@@ -53,35 +53,52 @@ INLINE float exp_negative(float y) {
   return p * two;
 }
 
+// Eight numbers as one value: the compiler keeps sums over lanes in registers, where it adds those of an array one by
+// one. Of sixteen lanes the first eight are [0].
+using eight = al_float8;
+typedef uint8_t bytes8 __attribute__((vector_size(8), aligned(1), may_alias));
+typedef int32_t int8lanes __attribute__((vector_size(32)));
+INLINE eight *at(float *x) { return reinterpret_cast<eight *>(x); }
+INLINE const eight *at(const float *x) { return reinterpret_cast<const eight *>(x); }
+INLINE float sum_of(const eight *s) {
+  const eight both = s[0] + s[1];
+  const al_float4 *half = reinterpret_cast<const al_float4 *>(&both), four = half[0] + half[1];
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
 AL_SIMD void norm_forward(const float *residual, const float *a, const float *bias, const uint8_t *mask, float scale,
                           const float *weight, const float *shift, float *y, float *normal, float *rstd, size_t n,
                           size_t D) {
   for (size_t i = 0; i < n; i++) {
-    float sums[16] = {0}, squares[16] = {0};
+    eight sums[2] = {{0.0F}, {0.0F}}, squares[2] = {{0.0F}, {0.0F}};
     const float *ai = a + i * D, *ri = residual == nullptr ? nullptr : residual + i * D;
     const uint8_t *mi = mask == nullptr ? nullptr : mask + i * D;
     float *yi = y + i * D;
-    for (size_t c = 0; c < D; c += 16) {
-      float z[16];
-      for (int l = 0; l < 16; l++) z[l] = ai[c + l] + (bias == nullptr ? 0.0F : bias[c + l]);
-      if (mi != nullptr)
-        for (int l = 0; l < 16; l++) z[l] *= mi[c + l] ? scale : 0.0F;
-      if (ri != nullptr)
-        for (int l = 0; l < 16; l++) z[l] += ri[c + l];
-      for (int l = 0; l < 16; l++) sums[l] += z[l];
-      for (int l = 0; l < 16; l++) yi[c + l] = z[l];
-    }
-    const float mean = sum16(sums) / static_cast<float>(D);
     for (size_t c = 0; c < D; c += 16)
-      for (int l = 0; l < 16; l++) squares[l] += (yi[c + l] - mean) * (yi[c + l] - mean);
-    const float inverse = 1.0F / std::sqrt(sum16(squares) / static_cast<float>(D) + 1e-12F);
-    float *ni = normal == nullptr ? nullptr : normal + i * D;
-    for (size_t c = 0; c < D; c += 16)
-      for (int l = 0; l < 16; l++) {
-        float x = (yi[c + l] - mean) * inverse;
-        if (ni != nullptr) ni[c + l] = x;
-        yi[c + l] = x * weight[c + l] + shift[c + l];
+      for (size_t half = 0, k = c; half < 2; half++, k += 8) {
+        eight z = *at(ai + k);
+        if (bias != nullptr) z += *at(bias + k);
+        if (mi != nullptr) { // chosen and not multiplied by 0 or scale, which would be fused with the sum that follows
+          const auto kept = __builtin_convertvector(*reinterpret_cast<const bytes8 *>(mi + k), int8lanes) != 0;
+          z = kept ? z * scale : z * 0.0F;
+        }
+        if (ri != nullptr) z += *at(ri + k);
+        sums[half] += z;
+        *at(yi + k) = z;
       }
+    const float mean = sum_of(sums) / static_cast<float>(D);
+    for (size_t c = 0; c < D; c += 16)
+      for (size_t half = 0, k = c; half < 2; half++, k += 8) {
+        eight off = *at(yi + k) - mean;
+        squares[half] += off * off;
+      }
+    const float inverse = 1.0F / std::sqrt(sum_of(squares) / static_cast<float>(D) + 1e-12F);
+    float *ni = normal == nullptr ? nullptr : normal + i * D;
+    for (size_t c = 0; c < D; c += 8) {
+      eight x = (*at(yi + c) - mean) * inverse;
+      if (ni != nullptr) *at(ni + c) = x;
+      *at(yi + c) = x * *at(weight + c) + *at(shift + c);
+    }
     if (rstd != nullptr) rstd[i] = inverse;
   }
 }
@@ -90,20 +107,20 @@ AL_SIMD void norm_backward(const float *dy, const float *normal, const float *rs
                            const uint8_t *mask, float scale, float *dz, float *da, float *dweight, float *dshift,
                            float *dbias, size_t n, size_t D) {
   for (size_t i = 0; i < n; i++) {
-    float sums[16] = {0}, dots[16] = {0};
+    eight sums[2] = {{0.0F}, {0.0F}}, dots[2] = {{0.0F}, {0.0F}};
     const float *di = dy + i * D, *ni = normal + i * D;
     for (size_t c = 0; c < D; c += 16)
-      for (int l = 0; l < 16; l++) {
-        float g = di[c + l] * weight[c + l];
-        sums[l] += g;
-        dots[l] += g * ni[c + l];
-        dweight[c + l] += di[c + l] * ni[c + l];
-        dshift[c + l] += di[c + l];
+      for (size_t half = 0, k = c; half < 2; half++, k += 8) {
+        eight d = *at(di + k), x = *at(ni + k), g = d * *at(weight + k);
+        sums[half] += g;
+        dots[half] += g * x;
+        *at(dweight + k) += d * x;
+        *at(dshift + k) += d;
       }
-    const float mean = sum16(sums) / static_cast<float>(D), slope = sum16(dots) / static_cast<float>(D);
+    const float mean = sum_of(sums) / static_cast<float>(D), slope = sum_of(dots) / static_cast<float>(D);
     float *zi = dz + i * D;
-    for (size_t c = 0; c < D; c += 16)
-      for (int l = 0; l < 16; l++) zi[c + l] = rstd[i] * (di[c + l] * weight[c + l] - mean - ni[c + l] * slope);
+    for (size_t c = 0; c < D; c += 8)
+      *at(zi + c) = rstd[i] * (*at(di + c) * *at(weight + c) - mean - *at(ni + c) * slope);
     if (da == nullptr) continue;
     float *ai = da + i * D;
     if (mask != nullptr)
