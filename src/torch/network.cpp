@@ -91,6 +91,7 @@ void al_torch_net::begin(uint64_t seed) {
   gradients.zero_();
   steps = 0;
   touched.clear();
+  std::fill(in_batch.begin(), in_batch.end(), 0);
   if (summed.defined()) summed.zero_();
   summed_rows.clear();
   std::fill(in_sum.begin(), in_sum.end(), 0);
