@@ -1,5 +1,5 @@
 /* bert: a post-norm encoder (Devlin et al. 2019) with a classification head, fine-tuned whole each round from a cold
- * start.
+ * start. A DistilBERT (Sanh et al. 2019) is one without token types and pooler.
  *
  * Only the token rows that the dataset uses are kept. A row's random start is drawn for its token id, so that keeping
  * fewer rows changes no output. */
@@ -235,6 +235,7 @@ static al_status open_bert(al_model **out, const json_t *params, const al_model_
   model->trainer.source = *source;
   AL_TRY(al_weights_of_params(&weights, &none, params, source));
   if (!none) AL_TRY(al_weights_bert(&weights, &shape));
+  AL_TRY(al_weights_pooling(&shape, al_params_string(params, "pooling"), source->where));
   if (wanted != NULL) named = al_bert_config(wanted, 0, 0);
   if (none) {
     shape.layers = named.layers;
@@ -317,7 +318,7 @@ static const char *weights_of_bert(const al_model *model) {
 const al_model_type al_model_bert = {
     .name = "bert",
     .summary = "post-norm Transformer encoder with a classification head, fine-tuned; sizes tiny, mini, small, base",
-    .citation = "Devlin et al. 2019; sizes: Turc et al. 2019",
+    .citation = "Devlin et al. 2019; sizes: Turc et al. 2019; DistilBERT: Sanh et al. 2019",
     .fine_tuned = true,
     .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD,
     .params = bert_params,

@@ -99,7 +99,8 @@ static al_status read_recipe(recipe *r, const json_t *frozen, al_kind kind, cons
     r->pooling = given(r->options, "pooling") ? al_params_string(r->options, "pooling") : "cls";
     r->max_tokens = given(r->options, "max_tokens") ? (size_t)al_params_int(r->options, "max_tokens") : 128;
     r->cols = bert.width;
-    if (r->max_tokens > bert.positions)
+    status = al_weights_pooling(&bert, r->pooling, where);
+    if (status == AL_OK && r->max_tokens > bert.positions)
       status = al_fail(AL_BAD_INPUT, "%s.max_tokens: %zu is more than the %zu positions of the weights", where,
                        r->max_tokens, bert.positions);
   } else {

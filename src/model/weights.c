@@ -130,8 +130,8 @@ al_status al_weights_digest(const al_weights *weights, char hex[33]) {
 }
 
 al_status al_weights_identity(char hex[33], const char *given, const char *base) {
-  static const char *const read[] = {"num_attention_heads", "hidden_act",      "layer_norm_eps",
-                                     "pretraining_mean",    "pretraining_std", "pretrained_cfg"};
+  static const char *const read[] = {"num_attention_heads", "hidden_act",     "layer_norm_eps", "pretraining_mean",
+                                     "pretraining_std",     "pretrained_cfg", "n_heads",        "activation"};
   al_status status;
   al_weights weights;
   json_t *facts = NULL;
@@ -158,12 +158,50 @@ done:
 
 /* ---- what the tensors are of ---- */
 
-bool al_weights_find_bert(const al_weights *weights, const char *name, char found[200]) {
-  static const char *const prefixes[] = {"", "bert."};
+/* Is the encoder a DistilBERT's? Its layers have names of their own. */
+static bool is_distilled(const al_weights *weights) {
   size_t shape[4], dims;
+  return al_safetensors_shape(&weights->file, "distilbert.transformer.layer.0.ffn.lin1.weight", shape, &dims) ||
+         al_safetensors_shape(&weights->file, "transformer.layer.0.ffn.lin1.weight", shape, &dims);
+}
+
+/* DistilBERT's name for a tensor of a BERT. False: it has no such tensor. Its classifier is none of ours: it reads what
+ * a layer of its own (pre_classifier) makes of the state. */
+static bool distilled_name(const char *name, char out[200]) {
+  static const char *const parts[][2] = {{"attention.self.query.", "attention.q_lin."},
+                                         {"attention.self.key.", "attention.k_lin."},
+                                         {"attention.self.value.", "attention.v_lin."},
+                                         {"attention.output.dense.", "attention.out_lin."},
+                                         {"attention.output.LayerNorm.", "sa_layer_norm."},
+                                         {"intermediate.dense.", "ffn.lin1."},
+                                         {"output.dense.", "ffn.lin2."},
+                                         {"output.LayerNorm.", "output_layer_norm."}};
+  static const char layers[] = "encoder.layer.";
+  if (strncmp(name, "embeddings.", 11) == 0) {
+    snprintf(out, 200, "%s", name);
+    return strstr(name, "token_type") == NULL;
+  }
+  if (strncmp(name, layers, sizeof layers - 1) != 0) return false;
+  const char *number = name + sizeof layers - 1, *part = strchr(number, '.');
+  for (size_t i = 0; part != NULL && i < sizeof parts / sizeof *parts; i++) {
+    size_t length = strlen(parts[i][0]);
+    if (strncmp(part + 1, parts[i][0], length) != 0) continue;
+    snprintf(out, 200, "transformer.layer.%.*s.%s%s", (int)(part - number), number, parts[i][1], part + 1 + length);
+    return true;
+  }
+  return false;
+}
+
+bool al_weights_find_bert(const al_weights *weights, const char *name, char found[200]) {
+  bool distilled = is_distilled(weights);
+  const char *const prefixes[] = {"", distilled ? "distilbert." : "bert."};
+  char own[200];
+  size_t shape[4], dims;
+  if (!distilled) snprintf(own, sizeof own, "%s", name);
+  if (distilled && !distilled_name(name, own)) return false;
   for (size_t p = 0; p < 2; p++)
     for (int old = 0; old < 2; old++) {
-      snprintf(found, 200, "%s%s", prefixes[p], name);
+      snprintf(found, 200, "%s%s", prefixes[p], own);
       if (old) {
         const char *ending = ends_with(name, "LayerNorm.weight") ? ".gamma"
                              : ends_with(name, "LayerNorm.bias") ? ".beta"
@@ -194,10 +232,10 @@ static al_status not_of(const al_weights *weights, const char *what, const char 
 
 al_status al_weights_bert(const al_weights *weights, al_bert_shape *out) {
   size_t shape[4], dims, width = 0;
-  *out = (al_bert_shape){0};
+  *out = (al_bert_shape){.distilled = is_distilled(weights)};
   if (!bert_matrix(weights, "embeddings.word_embeddings.weight", &out->vocabulary, &out->width) ||
       !bert_matrix(weights, "embeddings.position_embeddings.weight", &out->positions, &width) ||
-      !bert_matrix(weights, "embeddings.token_type_embeddings.weight", &out->types, &width) ||
+      (!out->distilled && !bert_matrix(weights, "embeddings.token_type_embeddings.weight", &out->types, &width)) ||
       !bert_matrix(weights, "encoder.layer.0.intermediate.dense.weight", &out->inner, &width))
     return not_of(weights, "BERT", "its embeddings and layers are not there");
   if (out->width == 0) return not_of(weights, "BERT", "its width is 0");
@@ -208,18 +246,25 @@ al_status al_weights_bert(const al_weights *weights, al_bert_shape *out) {
   }
   out->trimmed = al_safetensors_shape(&weights->file, "alab.token_ids", shape, &dims);
   /* only config.json says how many heads share the width; all of Google's sizes have 64 numbers a head */
-  const json_t *heads = json_object_get(weights->config, "num_attention_heads");
+  const json_t *heads = json_object_get(weights->config, out->distilled ? "n_heads" : "num_attention_heads");
   out->heads = json_is_integer(heads) && json_integer_value(heads) > 0 ? (size_t)json_integer_value(heads)
                                                                        : (out->width + 63) / 64;
   if (out->width % out->heads != 0)
-    return not_of(weights, "BERT", "its width is no multiple of its heads; config.json must say num_attention_heads");
-  const json_t *activation = json_object_get(weights->config, "hidden_act");
+    return not_of(weights, "BERT",
+                  "its width is no multiple of its heads; config.json must say num_attention_heads, or n_heads for "
+                  "a DistilBERT");
+  const json_t *activation = json_object_get(weights->config, out->distilled ? "activation" : "hidden_act");
   if (activation != NULL && (!json_is_string(activation) || strcmp(json_string_value(activation), "gelu") != 0))
-    return not_of(weights, "BERT that alab has", "config.json says another hidden_act than gelu");
+    return not_of(weights, "BERT that alab has", "config.json says another activation than gelu");
   const json_t *epsilon = json_object_get(weights->config, "layer_norm_eps");
   if (epsilon != NULL && json_number_value(epsilon) > 1e-11)
     return not_of(weights, "BERT that alab has", "config.json says another layer_norm_eps than 1e-12");
   return AL_OK;
+}
+
+al_status al_weights_pooling(const al_bert_shape *shape, const char *pooling, const char *where) {
+  if (!shape->distilled || strcmp(pooling, "pooler") != 0) return AL_OK;
+  return al_fail(AL_BAD_INPUT, "%s.pooling: a DistilBERT has no pooler; give cls or mean", where);
 }
 
 /* Three numbers, or one of each channel of a grey network. */

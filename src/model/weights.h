@@ -33,6 +33,7 @@ al_status al_weights_check_test(const al_weights *weights, const al_dataset *dat
 typedef struct al_bert_shape {
   size_t vocabulary; /* rows of the table, fewer than the vocabulary has when trimmed */
   bool trimmed;      /* alab.token_ids says which rows they are */
+  bool distilled;    /* a DistilBERT: no token types (types 0), no pooler */
   size_t positions, types, width, layers, heads, inner;
 } al_bert_shape;
 
@@ -48,8 +49,11 @@ al_status al_weights_resnet(const al_weights *weights, al_resnet_shape *out) AL_
 /* The kind of data that they read: AL_TEXT or AL_IMAGE. */
 al_status al_weights_kind(const al_weights *weights, al_kind *kind) AL_MUST_USE;
 
+/* Refuses a pooling that the network does not have. */
+al_status al_weights_pooling(const al_bert_shape *shape, const char *pooling, const char *where) AL_MUST_USE;
+
 /* The name under which the file has a BERT tensor: as it is, behind "bert.", or with gamma / beta for a norm's weight
- * and bias. False: none of them. */
+ * and bias; in a DistilBERT's file by its own names, which may stand behind "distilbert.". False: none of them. */
 bool al_weights_find_bert(const al_weights *weights, const char *name, char found[200]);
 
 #endif

@@ -30,7 +30,7 @@ typedef struct al_torch_config {
   int kind;
   size_t classes;
   double dropout;
-  /* BERT: vocabulary rows kept, positions, token types */
+  /* BERT: vocabulary rows kept, positions, token types (0: none, as in DistilBERT) */
   size_t vocabulary, positions, types, width, layers, heads, inner;
   int pooling;
   /* ResNet: depth (50: bottlenecks of four times the width; else 18), channels of the input, stages (1 to 4), width of

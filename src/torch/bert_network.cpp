@@ -21,7 +21,7 @@ bert_layout::bert_layout(const al_torch_config &c) : al_torch_net(c) {
   add("embeddings.word_embeddings.weight", {static_cast<int64_t>(c.vocabulary), width});
   table = 0;
   add("embeddings.position_embeddings.weight", {static_cast<int64_t>(c.positions), width});
-  add("embeddings.token_type_embeddings.weight", {static_cast<int64_t>(c.types), width});
+  if (c.types != 0) add("embeddings.token_type_embeddings.weight", {static_cast<int64_t>(c.types), width});
   add_norm("embeddings.LayerNorm", width, false);
   for (size_t l = 0; l < c.layers; l++) {
     std::string at = "encoder.layer." + std::to_string(l) + ".";
@@ -64,7 +64,7 @@ bert_layout::bert_layout(const al_torch_config &c) : al_torch_net(c) {
   }
   word = offset_of("embeddings.word_embeddings.weight");
   position = offset_of("embeddings.position_embeddings.weight");
-  type = offset_of("embeddings.token_type_embeddings.weight");
+  type = c.types == 0 ? none : offset_of("embeddings.token_type_embeddings.weight");
   norm0 = offset_of("embeddings.LayerNorm.weight");
   shift0 = offset_of("embeddings.LayerNorm.bias");
   pooler = offset_of("pooler.dense.weight");
@@ -99,6 +99,7 @@ void bert::embeddings_forward(const al_torch_batch &batch, bool active, bool kee
       float *to = x + static_cast<size_t>(i) * D;
       std::memcpy(to, value(word) + static_cast<size_t>(batch.ids[i]) * D, D * sizeof *to);
       kernels::add(value(position) + static_cast<size_t>(i - batch.begin[b]) * D, to, D);
+      if (type == none) continue;
       kernels::add(value(type) + (batch.types == nullptr ? 0 : static_cast<size_t>(batch.types[i])) * D, to, D);
     }
   kernels::norm_forward(nullptr, x, nullptr, nullptr, 1.0F, value(norm0), value(shift0), x,
@@ -116,6 +117,7 @@ void bert::embeddings_backward(const al_torch_batch &batch, float *d) {
       const float *from = d + static_cast<size_t>(i) * D;
       kernels::add(from, gradient(word) + static_cast<size_t>(batch.ids[i]) * D, D);
       kernels::add(from, gradient(position) + static_cast<size_t>(i - batch.begin[b]) * D, D);
+      if (type == none) continue;
       kernels::add(from, gradient(type) + (batch.types == nullptr ? 0 : static_cast<size_t>(batch.types[i])) * D, D);
     }
 }

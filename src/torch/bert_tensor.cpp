@@ -113,8 +113,8 @@ Tensor tensor_bert::layer(const layer_leaves &w, const Tensor &x, const padded &
 }
 
 Tensor tensor_bert::states(const padded &batch, bool dropping, bool only_cls) {
-  Tensor x = leaf("embeddings.word_embeddings.weight").index_select(0, batch.ids) +
-             leaf("embeddings.token_type_embeddings.weight").index_select(0, batch.types);
+  Tensor x = leaf("embeddings.word_embeddings.weight").index_select(0, batch.ids);
+  if (config.types != 0) x = x + leaf("embeddings.token_type_embeddings.weight").index_select(0, batch.types);
   x = x.view({batch.n, batch.length, static_cast<int64_t>(D)}) +
       leaf("embeddings.position_embeddings.weight").narrow(0, 0, batch.length);
   x = dropped(normalised(x, leaf("embeddings.LayerNorm.weight"), leaf("embeddings.LayerNorm.bias")), dropping);
