@@ -1,5 +1,5 @@
 /* The boundary to libtorch, at model level: networks are created from a configuration, filled tensor by tensor, stepped
- * and asked.
+ * and asked. model/mlp_network.c fills part of the same table without libtorch, so that one loop trains all networks.
  *
  * libtorch lives in a module of its own (libalab_torch.so) that is loaded on first use, because linking it costs every
  * start about half a second. Everything crosses as plain C: sizes, const inputs, the caller's output buffers. Functions
