@@ -1,6 +1,6 @@
 /* WordPiece over every text of a dataset, one thread: megabytes of text and pieces a second. Processor time,
- * the median of at least five passes and a second; reading and preparing the dataset is not timed. Argument: a dataset's
- * name [20newsgroups]. */
+ * the median of at least five passes and a second; reading and preparing the dataset is not timed. Argument: a
+ * dataset's name [20newsgroups]. */
 #include "data/features_private.h"
 
 #include <stdio.h>
