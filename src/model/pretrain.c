@@ -299,31 +299,65 @@ done:
   return status;
 }
 
+static int by_hash(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* XXH64 of the test rows of all data, ascending. */
+static al_status test_rows(int64_t **out, size_t *n, const al_corpus *c) {
+  size_t count = 0;
+  for (size_t i = 0; i < c->datasets_count; i++) count += c->splits[i].test_size;
+  al_status status = AL_NEW(out, count);
+  if (status != AL_OK) return status;
+  *n = 0;
+  for (size_t i = 0; i < c->datasets_count; i++)
+    for (size_t k = 0; k < c->splits[i].test_size; k++)
+      (*out)[(*n)++] = (int64_t)al_dataset_row_hash(c->datasets[i], c->splits[i].test[k]);
+  qsort(*out, *n, sizeof **out, by_hash);
+  return AL_OK;
+}
+
+/* The train rows of a dataset, without those whose content a test part holds too: official splits have such twins, and
+ * a test row is not to be read, wherever it stands. */
+static void add_rows(al_corpus *c, size_t index, const int64_t *tests, size_t tests_size) {
+  const al_dataset *dataset = c->datasets[index];
+  const al_split *split = &c->splits[index];
+  size_t twins = 0;
+  for (size_t k = 0; k < split->train_size; k++) {
+    int64_t hash = (int64_t)al_dataset_row_hash(dataset, split->train[k]);
+    if (bsearch(&hash, tests, tests_size, sizeof *tests, by_hash) != NULL) {
+      twins++;
+      continue;
+    }
+    c->dataset_of[c->n] = (int32_t)index;
+    c->row_of[c->n++] = split->train[k];
+  }
+  if (twins != 0)
+    al_log_notice("%zu of the %zu train rows of %s are left out: the test part holds the same", twins,
+                  split->train_size, dataset->name);
+}
+
 static al_status corpus_open(al_corpus *c, const al_recipe *r) {
   al_status status;
   bool text = strcmp(al_params_string(al_recipe_get(r, "model"), "name"), "bert") == 0;
-  size_t at = 0;
+  size_t all = 0, tests_size = 0;
+  int64_t *tests = NULL;
   c->datasets_count = json_array_size(al_recipe_get(r, "data"));
   AL_TRY(AL_NEW(&c->datasets, c->datasets_count));
   AL_TRY(AL_NEW(&c->splits, c->datasets_count));
   for (size_t i = 0; i < c->datasets_count; i++) {
     AL_TRY(open_dataset(c, r, i, text ? AL_TEXT : AL_IMAGE));
-    c->n += c->splits[i].train_size;
+    all += c->splits[i].train_size;
   }
-  AL_TRY(AL_NEW(&c->dataset_of, c->n));
-  AL_TRY(AL_NEW(&c->row_of, c->n));
-  for (size_t i = 0; i < c->datasets_count; i++)
-    for (size_t k = 0; k < c->splits[i].train_size; k++, at++) {
-      c->dataset_of[at] = (int32_t)i;
-      c->row_of[at] = c->splits[i].train[k];
-    }
+  AL_TRY(test_rows(&tests, &tests_size, c));
+  AL_TRY(AL_NEW(&c->dataset_of, all));
+  AL_TRY(AL_NEW(&c->row_of, all));
+  for (size_t i = 0; i < c->datasets_count; i++) add_rows(c, i, tests, tests_size);
+  if (c->n == 0) status = al_fail(AL_BAD_INPUT, "%s: no row is left to read", r->path);
 done:
+  free(tests);
   return status;
-}
-
-static int by_hash(const void *a, const void *b) {
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
 }
 
 /* XXH64 of each row that is read, ascending: what `run` holds its test rows against. */

@@ -113,6 +113,19 @@ grep -q "has read .* of the 8 test rows" "$here/err" || fail "it must say how ma
   --set "models=[{name: linear, features: {frozen: mine.safetensors}}]"
 [ $? -eq 2 ] || fail "frozen features of such weights must be refused: $(cat "$here/err")"
 
+# a train row that the test part holds too is not read: the official split of a set with twins
+mkdir -p "$here/twins"
+cp -r "$here/images" "$here/twins/train"
+mkdir -p "$here/twins/test/even" "$here/twins/test/odd"
+for i in 2 4; do cp "$here/images/even/$i.pgm" "$here/twins/test/even/twin$i.pgm"; done
+printf 'P5 8 8 255\n%064d' 7 >"$here/twins/test/odd/own.pgm"
+"$alab" pretrain "$here/mine.yaml" --set "data=[{name: twins, format: image-folder, train: twins/train, test: twins/test}]" \
+  --set out=twins.safetensors 2>"$here/err" || fail "a set with twins: $(cat "$here/err")"
+grep -q "2 of the 40 train rows of twins are left out" "$here/err" || fail "the twins must be told: $(cat "$here/err")"
+"$alab" run "$here/own.yaml" --quiet --out "$here/twin-run" 2>"$here/err" \
+  --set "datasets=[{name: twins, format: image-folder, train: twins/train, test: twins/test}]" \
+  --set "models[0].weights=twins.safetensors" || fail "weights that left the twins out: $(cat "$here/err")"
+
 # text: all objectives at once, and the svd start alone
 if [ -z "${ALAB_MIRROR_FOR_TEXT:-}" ]; then
   echo "ok; the text half was skipped: no mirror folder"
