@@ -1,6 +1,7 @@
 /* Standard error. The bar's state is the one thing static here, since there is one terminal. */
 #include "base/log.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 static struct {
   bool quiet, active, drawn;
   char title[80], unit[16], detail[80];
-  double total, done, start, last_print;
+  double total, done, share /* NAN: done / total */, start, last_print;
 } bar;
 
 double al_seconds(void) {
@@ -54,14 +55,19 @@ static void clear_bar(void) {
   bar.drawn = false;
 }
 
+static double share_done(void) {
+  if (bar.done >= bar.total) return 1.0;
+  return isnan(bar.share) ? bar.done / bar.total : bar.share;
+}
+
 static void describe(char *text, size_t size) {
   char eta[48] = "", seconds[32], done[32], total[32];
-  double elapsed = al_seconds() - bar.start;
+  double elapsed = al_seconds() - bar.start, share = share_done();
   if (bar.done >= bar.total)
     snprintf(eta, sizeof eta, "%s", al_show_seconds(elapsed, seconds));
-  else if (bar.done > 0.0 && elapsed > 0.5)
-    snprintf(eta, sizeof eta, "%s left", al_show_seconds(elapsed * (bar.total - bar.done) / bar.done, seconds));
-  double percent = bar.total > 0.0 ? 100.0 * bar.done / bar.total : 100.0;
+  else if (share > 0.0 && elapsed > 0.5)
+    snprintf(eta, sizeof eta, "%s left", al_show_seconds(elapsed * (1.0 - share) / share, seconds));
+  double percent = 100.0 * share;
   if (strcmp(bar.unit, "bytes") == 0)
     snprintf(text, size, "%3.0f %% | %s / %s | %s", percent, al_show_bytes(bar.done, done),
              al_show_bytes(bar.total, total), eta);
@@ -73,8 +79,7 @@ static void draw_bar(void) {
   enum { CELLS = 24 };
   char text[160], cells[CELLS + 1];
   describe(text, sizeof text);
-  double share = bar.total > 0.0 ? bar.done / bar.total : 1.0;
-  int full = (int)(share * CELLS);
+  int full = (int)(share_done() * CELLS);
   if (full > CELLS) full = CELLS;
   for (int i = 0; i < CELLS; i++) cells[i] = i < full ? '#' : '.';
   cells[CELLS] = '\0';
@@ -141,6 +146,7 @@ void al_progress_start(const char *title, double total, const char *unit) {
   bar.detail[0] = '\0';
   bar.total = total;
   bar.done = 0.0;
+  bar.share = NAN;
   bar.start = bar.last_print = al_seconds();
   bar.active = true;
 }
@@ -165,6 +171,8 @@ void al_progress_update(double done, const char *detail) {
   else
     print_plain();
 }
+
+void al_progress_share(double share) { bar.share = share; }
 
 void al_progress_end(void) {
   if (!bar.active) return;

@@ -22,6 +22,9 @@ void al_log_error(const char *format, ...) AL_PRINTF(1, 2); /* "alab: error: ...
  * rate since the start. One bar at a time; notices clear and redraw it. */
 void al_progress_start(const char *title, double total, const char *unit /* "cells", "bytes", ... */);
 void al_progress_update(double done, const char *detail /* may be NULL */);
+/* How much of all work is done, 0 to 1, where units differ in what they cost: percentage and ETA come from it from now
+ * on. Before the update that it belongs to. */
+void al_progress_share(double share);
 void al_progress_end(void); /* leaves the last state on its own line */
 
 /* Seconds of a monotonic clock. */

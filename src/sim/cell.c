@@ -39,6 +39,17 @@ size_t al_cell_rounds(const al_cell *cell, size_t pool) {
   return rounds;
 }
 
+size_t al_cell_pool(const al_cell *cell) {
+  return al_pool_whole_size(cell->problem->entry, cell->problem->splits[0].train_size);
+}
+
+double al_cell_work(const al_cell *cell, size_t rounds) {
+  double pool = (double)al_cell_pool(cell), n = (double)rounds;
+  if (cell->strategy == NULL) return n * pool;
+  double start = (double)al_params_int(cell->initial, "size"), batch = (double)cell->batch;
+  return n * (start + 0.1 * pool) + batch * n * (n - 1.0) / 2.0;
+}
+
 static const al_split *split_of(const al_cell *cell) {
   const al_problem *problem = cell->problem;
   return &problem->splits[problem->split_count == 1 ? 0 : cell->replicate];

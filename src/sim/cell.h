@@ -54,6 +54,11 @@ typedef struct al_cell {
 /* Rounds a cell of this pool will have, for progress and predictions; an upper bound when it stops by quality or cost.
  */
 size_t al_cell_rounds(const al_cell *cell, size_t pool);
+/* Rows of its pool, hold-out included. */
+size_t al_cell_pool(const al_cell *cell);
+/* What its first `rounds` rounds cost, in labels: those that each fit reads, and a tenth of the pool for each
+ * prediction of it. For progress: a full-data reference is one round, and takes as long as many. */
+double al_cell_work(const al_cell *cell, size_t rounds);
 
 /* Checks that need the data but no model: initial set, hold-out, budget and batch against the pool. AL_BAD_INPUT. */
 al_status al_cell_check(const al_cell *cell) AL_MUST_USE;

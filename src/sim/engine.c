@@ -144,6 +144,7 @@ typedef struct {
   size_t running, next, succeeded, failed;
   al_status common; /* what all failures share; AL_NEGATIVE once they differ */
   size_t rounds_done;
+  double work_done, work;
   bool interrupted, forwarded;
 } crew;
 
@@ -158,11 +159,21 @@ static void count_end(crew *c, al_status status) {
   }
 }
 
+static double work_between(const al_task *task, size_t from, size_t to) {
+  return task->work(task->context, to) - task->work(task->context, from);
+}
+
 static void show(const crew *c, const al_task *tasks, size_t n) {
   char detail[80];
   size_t done = c->rounds_done;
-  for (size_t i = 0; i < c->running; i++) done += c->workers[i].last.done - tasks[c->workers[i].task].done;
+  double work = c->work_done;
+  for (size_t i = 0; i < c->running; i++) {
+    const al_task *task = &tasks[c->workers[i].task];
+    done += c->workers[i].last.done - task->done;
+    work += work_between(task, task->done, c->workers[i].last.done);
+  }
   snprintf(detail, sizeof detail, "(%zu / %zu cells)", c->succeeded + c->failed, n);
+  al_progress_share(c->work > 0.0 ? work / c->work : 0.0);
   al_progress_update((double)done, detail);
 }
 
@@ -175,7 +186,9 @@ static void wait_for_news(crew *c, al_task *tasks) {
     al_status status = reap(&c->workers[i], task);
     count_end(c, status);
     /* an ended cell counts whole, also when it stopped early */
-    c->rounds_done += (status == AL_INTERRUPTED ? c->workers[i].last.done : task->weight) - task->done;
+    size_t reached = status == AL_INTERRUPTED ? c->workers[i].last.done : task->weight;
+    c->rounds_done += reached - task->done;
+    c->work_done += work_between(task, task->done, reached);
     close(c->workers[i].pipe);
     c->workers[i] = c->workers[--c->running];
     c->polled[i] = c->polled[c->running];
@@ -187,7 +200,10 @@ al_status al_engine_run(al_task *tasks, size_t n, unsigned jobs, const char *tit
   crew c = {0};
   double total = 0.0;
   *failed = 0;
-  for (size_t i = 0; i < n; i++) total += (double)(tasks[i].weight - tasks[i].done);
+  for (size_t i = 0; i < n; i++) {
+    total += (double)(tasks[i].weight - tasks[i].done);
+    c.work += work_between(&tasks[i], tasks[i].done, tasks[i].weight);
+  }
   AL_TRY(AL_NEW(&c.workers, jobs));
   AL_TRY(AL_NEW(&c.polled, jobs));
   al_progress_start(title, total, "rounds");

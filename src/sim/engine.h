@@ -8,12 +8,14 @@
 #include <signal.h>
 #include <stddef.h>
 
-/* One task: run(context, watch) in a forked child. `weight` is its share of the progress bar (rounds). */
+/* One task: run(context, watch) in a forked child. The progress bar counts rounds; its ETA comes from `work`, what the
+ * first `rounds` of them cost in any unit that all tasks share. */
 typedef struct al_cell_watch al_cell_watch;
 typedef struct al_task {
   const char *name;
   size_t done, weight; /* rounds on disk already, rounds in all */
   al_status (*run)(void *context, const al_cell_watch *watch);
+  double (*work)(const void *context, size_t rounds);
   void *context;
 } al_task;
 

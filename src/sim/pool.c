@@ -26,21 +26,21 @@ bool al_pool_is_fixed(const json_t *entry) {
   return !split_moves && !(json_is_number(pool) && json_number_value(pool) < 1.0);
 }
 
+size_t al_pool_whole_size(const json_t *entry, size_t available) {
+  const json_t *pool = json_object_get(entry, "pool");
+  double value = json_is_number(pool) ? json_number_value(pool) : (double)available;
+  if (value < 1.0) value = floor(value * (double)available);
+  return value < (double)available ? (size_t)value : available;
+}
+
 static al_status pool_size(size_t *size, const json_t *entry, size_t available, const char *where) {
   const json_t *pool = json_object_get(entry, "pool");
-  *size = available;
-  if (!json_is_number(pool)) return AL_OK;
-  double value = json_number_value(pool);
-  if (value < 1.0) {
-    *size = (size_t)floor(value * (double)available);
-    if (*size == 0)
-      return al_fail(AL_BAD_INPUT, "%s.pool: a share of %g of %zu rows is no row", where, value, available);
-    return AL_OK;
-  }
+  double value = json_number_value(pool); /* 0 where there is none */
+  *size = al_pool_whole_size(entry, available);
+  if (*size == 0) return al_fail(AL_BAD_INPUT, "%s.pool: a share of %g of %zu rows is no row", where, value, available);
   if (value > (double)available)
     return al_fail(AL_BAD_INPUT, "%s.pool: %.0f rows asked, but the train part has %zu; give a smaller pool", where,
                    value, available);
-  *size = (size_t)value;
   return AL_OK;
 }
 

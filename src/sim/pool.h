@@ -20,6 +20,9 @@ al_status al_pool_make(al_pool *out, const al_dataset *dataset, const al_split *
                        size_t holdout, uint64_t seed, uint32_t replicate, const char *where) AL_MUST_USE;
 void al_pool_free(al_pool *pool);
 
+/* Rows that this entry takes of `available` train rows, hold-out included; at most all of them. */
+size_t al_pool_whole_size(const json_t *entry, size_t available);
+
 /* True when every replicate has the same pool (but for its order). */
 bool al_pool_is_fixed(const json_t *entry);
 

@@ -632,6 +632,10 @@ static al_status run_cell(void *context, const al_cell_watch *watch) {
   return al_cell_run(task->cell, task->folder, watch);
 }
 
+static double work_of_cell(const void *context, size_t rounds) {
+  return al_cell_work(((const cell_task *)context)->cell, rounds);
+}
+
 typedef struct {
   al_task *tasks;
   cell_task *contexts;
@@ -660,12 +664,13 @@ static al_status list_todo(todo *list, al_study *study, const char *folder, cons
         list->restarted++;
         rounds = 0;
       }
-      size_t weight = al_cell_rounds(cell, cell->problem->splits[0].train_size);
+      size_t weight = al_cell_rounds(cell, al_cell_pool(cell));
       list->contexts[list->count] = (cell_task){cell, folder};
       list->tasks[list->count] = (al_task){.name = cell->name,
                                            .done = rounds < weight ? rounds : weight,
                                            .weight = weight,
                                            .run = run_cell,
+                                           .work = work_of_cell,
                                            .context = &list->contexts[list->count]};
       list->count++;
     }
@@ -724,17 +729,26 @@ static al_status probe(void *context, void *result) {
   return al_cell_probe(task->cell, task->n, &times->fit, &times->predict);
 }
 
-/* Seconds of one cell, from a fit at its first and at its last size: the fit's time is taken as linear in between. */
+/* Seconds of one cell, from a fit at its first and at its last size: the fit's time is taken as linear in between. A
+ * full-data reference is foretold from fits of once and three times the initial size: a prediction that costs what it
+ * predicts is of no use. */
 static al_status predict_seconds(const al_cell *cell, double *seconds) {
   al_status status;
   probe_times first = {0}, last = {0};
-  size_t pool = cell->problem->splits[0].train_size, rounds = al_cell_rounds(cell, pool);
-  size_t start = cell->strategy == NULL ? pool : (size_t)al_params_int(cell->initial, "size");
-  size_t end = start + (rounds - 1) * cell->batch;
+  size_t pool = al_cell_pool(cell), start = (size_t)al_params_int(cell->initial, "size");
+  size_t rounds = al_cell_rounds(cell, pool),
+         end = cell->strategy == NULL ? 3 * start : start + (rounds - 1) * cell->batch;
+  if (end > pool) end = pool;
   AL_TRY(al_engine_isolate(probe, &(probe_task){cell, start}, &first, sizeof first));
   last = first;
   if (end > start) AL_TRY(al_engine_isolate(probe, &(probe_task){cell, end}, &last, sizeof last));
-  *seconds = (double)rounds * (0.5 * (first.fit + last.fit) + 0.5 * (first.predict + last.predict));
+  double predict = 0.5 * (first.predict + last.predict);
+  if (cell->strategy == NULL) {
+    double slope = end > start ? fmax(0.0, last.fit - first.fit) / (double)(end - start) : first.fit / (double)start;
+    *seconds = last.fit + slope * (double)(pool - end) + predict;
+  } else {
+    *seconds = (double)rounds * (0.5 * (first.fit + last.fit) + predict);
+  }
 done:
   return status;
 }
@@ -762,7 +776,7 @@ al_status al_study_dry_run(al_study *study, const al_run_options *options, FILE 
     if (!known) AL_TRY(predict_seconds(cell, &seconds[i]));
     total += seconds[i];
     chosen++;
-    fprintf(out, "%s  %zu rounds  about %s\n", cell->name, al_cell_rounds(cell, cell->problem->splits[0].train_size),
+    fprintf(out, "%s  %zu rounds  about %s\n", cell->name, al_cell_rounds(cell, al_cell_pool(cell)),
             al_show_seconds(seconds[i], text));
   }
   for (size_t i = 0; i < json_array_size(study->left_out); i++) {
