@@ -2,34 +2,56 @@
 #include "base/build.h"
 
 #include <cblas.h>
+#include <glob.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-void al_cpu_name(char *name, size_t size) {
-  static const char key[] = "model name";
+/* The first value of a key in a file of lines "key: value"; "unknown" without one. */
+static void read_fact(char *value, size_t size, const char *path, const char *key) {
   char line[512];
-  FILE *file = fopen("/proc/cpuinfo", "re");
-  snprintf(name, size, "unknown");
+  FILE *file = fopen(path, "re");
+  snprintf(value, size, "unknown");
   if (file == NULL) return;
   while (fgets(line, sizeof line, file) != NULL) {
     char *colon = strchr(line, ':');
-    if (strncmp(line, key, sizeof key - 1) != 0 || colon == NULL) continue;
+    if (strncmp(line, key, strlen(key)) != 0 || colon == NULL) continue;
     char *text = colon + 1 + strspn(colon + 1, " \t");
     text[strcspn(text, "\n")] = '\0';
-    snprintf(name, size, "%s", text);
+    snprintf(value, size, "%s", text);
     break;
   }
   fclose(file);
 }
 
+void al_cpu_name(char *name, size_t size) { read_fact(name, size, "/proc/cpuinfo", "model name"); }
+
 void al_cpu_kind(char *kind, size_t size) {
   char name[256];
   al_cpu_name(name, sizeof name);
   snprintf(kind, size, "%s, %s", name, openblas_get_corename());
+}
+
+void al_gpu_kind(char *kind, size_t size, const char *folder) {
+  char pattern[512], model[256];
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  glob_t found = {0};
+  size_t models = 0, used = 0;
+  snprintf(kind, size, "unknown");
+  snprintf(pattern, sizeof pattern, "%s/*/information", folder == NULL ? "/proc/driver/nvidia/gpus" : folder);
+  if (glob(pattern, 0, NULL, &found) != 0) return;
+  for (size_t i = 0; i < found.gl_pathc; i++) {
+    read_fact(model, sizeof model, found.gl_pathv[i], "Model");
+    if (used >= size || (models != 0 && strstr(kind, model) != NULL)) continue;
+    used += (size_t)snprintf(kind + used, size - used, "%s%s", models++ == 0 ? "" : " + ", model);
+  }
+  if (models > 1 && visible != NULL && used < size)
+    snprintf(kind + used, size - used, ", CUDA_VISIBLE_DEVICES=%s", visible);
+  globfree(&found);
 }
 
 static bool hash_file(XXH3_state_t *state, const char *path) {

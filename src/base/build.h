@@ -16,4 +16,9 @@ void al_cpu_name(char *name, size_t size);
 /* The processor's model name and the kernels that OpenBLAS chose for it. */
 void al_cpu_kind(char *kind, size_t size);
 
+/* The models of the GPUs that NVIDIA's driver lists in `folder` (NULL: its own), each once, "unknown" without any; of
+ * several models also which of them CUDA_VISIBLE_DEVICES leaves. Read from files: CUDA is not initialised, so that the
+ * process may still fork. */
+void al_gpu_kind(char *kind, size_t size, const char *folder);
+
 #endif

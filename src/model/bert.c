@@ -46,6 +46,7 @@ static const al_param bert_params[] = {
      .help = "what the head sees"},
     {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_network_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
+    AL_DEVICE_PARAM,
     AL_ANY_MODEL_PARAMS,
     {0}};
 
@@ -203,8 +204,7 @@ static al_status make_bert(al_model *model, al_torch_config *config, size_t max_
   t->length_begin = model->tokens->begin;
   AL_TRY(AL_NEW(&model->head, t->classes * t->width));
   AL_TRY(AL_NEW(&model->bias, t->classes));
-  AL_TRY(al_torch_load(&t->api));
-  AL_TRY(al_torch_check(t->api, t->api->create(&t->net, config), "making the network"));
+  AL_TRY(al_trainer_create(t, config));
   AL_TRY(al_trainer_start(t, weights, missing, draw_bert, load_bert, model));
 done:
   return status;
@@ -248,6 +248,7 @@ static al_status open_bert(al_model **out, const json_t *params, const al_model_
     goto done;
   }
   al_torch_config config = config_of(&shape, al_params_string(params, "pooling"), source->dataset);
+  config.device = al_torch_device_of(al_params_string(params, "device"));
   AL_TRY(al_trainer_configure(&model->trainer, params, &config));
   bool random = strcmp(al_params_string(params, "missing"), "random") == 0;
   AL_TRY(make_bert(model, &config, (size_t)al_params_int(params, "max_tokens"), none ? NULL : &weights,
@@ -260,7 +261,7 @@ done:
   return status;
 }
 
-al_status al_bert_encoder(al_model **out, const al_weights *weights, const char *pooling, size_t max_tokens,
+al_status al_bert_encoder(al_model **out, const al_weights *weights, const char *pooling, size_t max_tokens, int device,
                           const al_model_source *source) {
   al_status status;
   al_model *model = NULL;
@@ -272,6 +273,7 @@ al_status al_bert_encoder(al_model **out, const al_weights *weights, const char 
   model->trainer.source.announce = false; /* that the head is missing is how it should be */
   model->trainer.batch_size = 32;
   al_torch_config config = config_of(&shape, pooling, source->dataset);
+  config.device = device;
   AL_TRY(make_bert(model, &config, max_tokens, weights, AL_MISSING_HEAD));
   AL_TRY(al_trainer_reset(&model->trainer));
   *out = model;
@@ -311,6 +313,7 @@ static al_status load_bert_fit(al_model *model, const void *bytes, size_t size, 
 
 static json_t *notes_of_bert(const al_model *model) { return al_trainer_notes(&model->trainer); }
 static size_t passes_of_bert(const al_model *model) { return model->trainer.passes; }
+static const char *device_of_bert(const al_model *model) { return al_trainer_device(&model->trainer); }
 static const char *weights_of_bert(const al_model *model) {
   return model->trainer.weights[0] == '\0' ? NULL : model->trainer.weights;
 }
@@ -330,6 +333,7 @@ const al_model_type al_model_bert = {
     .head = head_of_bert,
     .passes = passes_of_bert,
     .weights_hash = weights_of_bert,
+    .device = device_of_bert,
     .gives_of = gives_of_bert,
     .notes = notes_of_bert,
     .chained = chained_bert,

@@ -2,8 +2,8 @@
  *
  * A block of rows is encoded in batches of 32 (texts in order of length within the block), on one thread. The file's
  * name hashes all that a bit depends on: dataset content, weights, what config.json says, vocabulary, every key of
- * preprocessing, and the build, libtorch and processor. The last three are no setting: they are left out of a cell's
- * hash. */
+ * preprocessing, and the build, libtorch and processor, of a network on a GPU also its model. The last ones are no
+ * setting: they are left out of a cell's hash. */
 #include "model/frozen.h"
 
 #include "base/build.h"
@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "data/catalogue.h"
 #include "model/weights.h"
+#include "torch/al_torch.h"
 #ifdef ALAB_TORCH
 #include "model/torch_train.h"
 #endif
@@ -43,6 +44,7 @@ const al_param al_frozen_params[] = {
      .min = 3,
      .max = 512,
      .help = "of a BERT: WordPieces read of a text (null: 128)"},
+    AL_DEVICE_PARAM,
     {0}};
 
 bool al_frozen_given(const json_t *value) { return json_object_get(value, "frozen") != NULL; }
@@ -54,6 +56,7 @@ typedef struct {
   al_weights weights;
   const char *pooling;
   size_t max_tokens, stage, cols;
+  int device;
   json_t *options; /* resolved; owns pooling */
 } recipe;
 
@@ -74,6 +77,7 @@ static al_status read_recipe(recipe *r, const json_t *frozen, al_kind kind, cons
                  "%s: a frozen encoder needs libtorch, and this alab was built without (-DALAB_TORCH=OFF)", where);
 #endif
   AL_TRY(al_params_resolve(&r->options, al_frozen_params, frozen, where));
+  r->device = al_torch_device_of(al_params_string(r->options, "device"));
   if (kind == AL_TABULAR) {
     status = al_fail(AL_BAD_INPUT, "%s: there is no frozen encoder of tables", where);
     goto done;
@@ -147,6 +151,12 @@ static al_status cache_key(json_t **out, const recipe *r, const json_t *frozen, 
       json_pack("{s:i,s:s,s:s,s:s,s:I,s:I,s:s,s:s,s:s}", "version", ENCODER_VERSION, "weights", identity, "vocabulary",
                 vocabulary, "pooling", r->pooling == NULL ? "" : r->pooling, "max_tokens", (json_int_t)r->max_tokens,
                 "stage", (json_int_t)r->stage, "build", build, "libtorch", ALAB_LIBTORCH, "cpu", cpu);
+  if (*out != NULL && r->device != AL_DEVICE_CPU) { /* which GPU is known without touching it: workers are forked */
+    char gpu[320];
+    al_gpu_kind(gpu, sizeof gpu, NULL);
+    json_object_set_new(*out, "device", json_string(al_params_string(r->options, "device")));
+    json_object_set_new(*out, "gpu", json_string(gpu));
+  }
   if (*out == NULL) status = al_fail(AL_ENVIRONMENT, "out of memory");
 done:
   return status;
@@ -168,8 +178,9 @@ static al_status encode(void *context, const int32_t *rows, size_t n, float *out
   bool text = e->source->dataset->kind == AL_TEXT;
   const al_model_type *type = al_model_find(text ? "bert" : "resnet");
   al_view h;
-  if (e->model == NULL && text) AL_TRY(al_bert_encoder(&e->model, &r->weights, r->pooling, r->max_tokens, e->source));
-  if (e->model == NULL) AL_TRY(al_resnet_encoder(&e->model, &r->weights, r->stage, e->source));
+  if (e->model == NULL && text)
+    AL_TRY(al_bert_encoder(&e->model, &r->weights, r->pooling, r->max_tokens, r->device, e->source));
+  if (e->model == NULL) AL_TRY(al_resnet_encoder(&e->model, &r->weights, r->stage, r->device, e->source));
   al_prediction want = {.h = &h, .subset = &e->storage};
   AL_TRY(type->predict(e->model, rows, n, &want));
   if (h.cols != r->cols)
@@ -250,7 +261,11 @@ al_status al_model_input_open(al_features **out, char weights[33], const json_t 
   *weights = '\0';
   if (!al_frozen_given(features)) return al_input_open(out, source->dataset, source->split, features, source->where);
   al_features *raw = NULL;
-  al_status status = al_frozen_open(&raw, weights, features, source);
+  al_model_source inner = *source;
+  char where[256];
+  snprintf(where, sizeof where, "%s.features", source->where);
+  inner.where = where;
+  al_status status = al_frozen_open(&raw, weights, features, &inner);
   if (status == AL_OK) status = al_features_standardise(out, raw, source->split);
   al_features_free(raw);
   return status;

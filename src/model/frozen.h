@@ -6,7 +6,7 @@
 
 #include "model/model.h"
 
-/* {frozen: NAME|FILE, pooling | stage, max_tokens}. */
+/* {frozen: NAME|FILE, pooling | stage, max_tokens, device}. */
 extern const al_param al_frozen_params[];
 
 /* Is `value` a mapping with the key `frozen`? */

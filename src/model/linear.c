@@ -25,8 +25,8 @@ static const al_param linear_params[] = {
     {.key = "features",
      .type = AL_PARAM_ANY,
      .fallback = "null",
-     .help = "tfidf, pixels, columns, {tfidf: {options}} or {frozen: WEIGHTS, pooling, stage, max_tokens} (null: by "
-             "kind of data)"},
+     .help = "tfidf, pixels, columns, {tfidf: {options}} or {frozen: WEIGHTS, pooling, stage, max_tokens, device} "
+             "(null: by kind of data)"},
     {.key = "l2",
      .type = AL_PARAM_REAL,
      .fallback = "1.0",

@@ -23,8 +23,8 @@ static const al_param mlp_params[] = {
     {.key = "features",
      .type = AL_PARAM_ANY,
      .fallback = "null",
-     .help = "tfidf, pixels, columns, {tfidf: {options}} or {frozen: WEIGHTS, pooling, stage, max_tokens} (null: by "
-             "kind of data)"},
+     .help = "tfidf, pixels, columns, {tfidf: {options}} or {frozen: WEIGHTS, pooling, stage, max_tokens, device} "
+             "(null: by kind of data)"},
     {.key = "hidden", .type = AL_PARAM_INT, .fallback = "128", .min = 1, .max = 16384, .help = "units a hidden layer"},
     {.key = "layers", .type = AL_PARAM_INT, .fallback = "1", .min = 1, .max = 16, .help = "hidden layers"},
     {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_network_params, .help = "stochastic passes"},

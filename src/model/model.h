@@ -66,6 +66,14 @@ typedef struct al_prediction {
     .help = "{KEY: [values], by: cv}: chosen each round by 5-fold cross-validation on the labelled set"                \
   }
 
+/* The key of whoever runs a network. Results differ in their last bits between devices, so it is a setting like others.
+ */
+#define AL_DEVICE_PARAM                                                                                                \
+  {                                                                                                                    \
+    .key = "device", .type = AL_PARAM_CHOICE, .fallback = "\"cpu\"", .choices = "cpu|cuda",                            \
+    .help = "where the network is computed; cuda needs a libtorch with CUDA, and a GPU"                                \
+  }
+
 typedef struct al_model al_model; /* each model's own */
 
 typedef struct al_model_type {
@@ -92,6 +100,7 @@ typedef struct al_model_type {
   size_t (*passes)(const al_model *model);            /* T of mc */
   double (*l2)(const al_model *model);                /* penalty of REFIT's softmax on h (model/refit.h); NULL: 1 */
   const char *(*weights_hash)(const al_model *model); /* hex, or NULL: starts at random */
+  const char *(*device)(const al_model *model);       /* what it is computed on; NULL: the CPU */
   json_t *(*notes)(const al_model *model); /* array of strings about the last fit, or NULL (e.g. absent classes) */
   /* What of `gives` is left with these params; NULL: all of it. */
   unsigned (*gives_of)(const json_t *params);

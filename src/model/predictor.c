@@ -438,6 +438,10 @@ const char *al_predictor_weights(const al_predictor *p) {
   return p->type->weights_hash == NULL ? NULL : p->type->weights_hash(p->candidates[0]);
 }
 
+const char *al_predictor_device(const al_predictor *p) {
+  return p->type->device == NULL ? NULL : p->type->device(p->candidates[0]);
+}
+
 json_t *al_predictor_notes(const al_predictor *p) {
   json_t *notes = p->type->notes == NULL ? NULL : p->type->notes(p->candidates[p->chosen]);
   if (p->count == 1 && !p->calibrate) return notes;

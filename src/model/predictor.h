@@ -39,6 +39,7 @@ al_status al_predictor_cross_validate(al_predictor *predictor, const al_training
 size_t al_predictor_passes(const al_predictor *predictor);
 double al_predictor_l2(const al_predictor *predictor);           /* of REFIT's softmax on h */
 const char *al_predictor_weights(const al_predictor *predictor); /* hash, or NULL */
+const char *al_predictor_device(const al_predictor *predictor);  /* what it is computed on; NULL: the CPU */
 json_t *al_predictor_notes(const al_predictor *predictor);       /* fresh array, or NULL */
 
 /* The temperature T in [1/20, 20] at which softmax(z / T) has the least log loss; rows whose class has z = -inf are

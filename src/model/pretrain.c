@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/yaml.h"
+#include "model/model.h"
 
 #include <libgen.h>
 #include <limits.h>
@@ -126,6 +127,7 @@ const al_param al_recipe_params[] = {
     {.key = "objectives", .type = AL_PARAM_MAP, .fallback = "{}", .table = objective_params, .help = "weights"},
     {.key = "steps", .type = AL_PARAM_INT, .min = 0, .max = 1e9, .help = "optimiser steps; 0 writes the start"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
+    AL_DEVICE_PARAM,
     {.key = "seed", .type = AL_PARAM_INT, .fallback = "1", .min = 0, .max = 9e15, .help = "of everything drawn"},
     {.key = "out", .type = AL_PARAM_STRING, .help = "the .safetensors file to write; relative to the recipe"},
     {0}};
@@ -230,6 +232,8 @@ al_status al_recipe_read(al_recipe **out, const char *path, const char *const *o
   }
   for (size_t i = 0; i < n; i++) AL_TRY(override(given, overrides[i]));
   AL_TRY(al_params_resolve(&r->resolved, al_recipe_params, given, path));
+  r->device = al_torch_device_of(al_params_string(r->resolved, "device"));
+  if (r->device == AL_DEVICE_CPU) json_object_del(r->resolved, "device");
   AL_TRY(check_recipe(r));
   AL_TRY(digest_recipe(r));
   if (realpath(path, real) == NULL) {
@@ -394,16 +398,18 @@ static void run_close(run *r) {
 static al_status run_open(run *r, const al_recipe *recipe) {
   al_status status;
   const char *out = al_params_string(recipe->resolved, "out");
-  char *folder = NULL;
+  char *folder = NULL, device[480];
   *r = (run){.recipe = recipe, .steps = (size_t)al_params_int(recipe->resolved, "steps")};
   r->type = strcmp(al_params_string(al_recipe_get(recipe, "model"), "name"), "bert") == 0 ? &al_pretext_text
                                                                                           : &al_pretext_images;
   AL_TRY(out[0] == '/' ? al_copy_string(&r->out, out) : al_format(&r->out, "%s/%s", recipe->base, out));
   AL_TRY(al_format(&r->checkpoint, "%s.checkpoint", r->out));
   AL_TRY(al_copy_string(&folder, r->out));
+  AL_TRY(al_torch_load(&r->api));
+  AL_TRY(al_torch_device(r->api, recipe->device, recipe->path, device, sizeof device));
+  if (*device != '\0') al_log_notice("pretraining on %s", device);
   AL_TRY(al_folder_make(dirname(folder)));
   AL_TRY(corpus_open(&r->corpus, recipe));
-  AL_TRY(al_torch_load(&r->api));
   AL_TRY(r->type->open(&r->pretext, recipe, &r->corpus, r->api, &r->net));
   al_rng rng = al_recipe_stream(recipe, "dropout", 0);
   AL_TRY(al_torch_check(r->api, r->api->begin(r->net, al_rng_u64(&rng)), "beginning"));

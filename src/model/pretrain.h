@@ -16,6 +16,7 @@ typedef struct al_recipe {
   char *path, *base; /* the file, and the folder that relative paths in it start from */
   json_t *resolved;  /* every key, defaults filled in */
   char digest[33];   /* of `resolved` without `out` */
+  int device; /* AL_DEVICE_..; in `resolved` unless it is the CPU, so that older files and newer ones are alike */
 } al_recipe;
 
 /* The keys of a recipe, for `alab pretrain --help` and docs. */

@@ -86,6 +86,7 @@ static al_status open_images(al_pretext **out, const al_recipe *recipe, const al
                        al_params_string(model, "stem"), 3, TURNS);
   memcpy(config.mean, imagenet_mean, sizeof imagenet_mean); /* what a file without a config.json is taken to expect */
   memcpy(config.deviation, imagenet_deviation, sizeof imagenet_deviation);
+  config.device = recipe->device;
   config.dropout = al_params_real(train, "dropout");
   config.weight_decay = al_params_real(train, "weight_decay");
   config.clip = al_params_real(train, "clip");

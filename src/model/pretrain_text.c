@@ -204,6 +204,7 @@ static al_status open_text(al_pretext **out, const al_recipe *recipe, const al_c
   for (size_t v = 0; v < p->kept; v++) p->index_of[v] = -1;
   al_torch_config config = al_bert_config(al_params_string(model, "size"), p->kept, 1);
   config.pretext = 1;
+  config.device = recipe->device;
   config.dropout = al_params_real(train, "dropout");
   config.weight_decay = al_params_real(train, "weight_decay");
   config.clip = al_params_real(train, "clip");

@@ -37,6 +37,7 @@ static const al_param resnet_params[] = {
      .help = "tensors the file lacks"},
     {.key = "mc", .type = AL_PARAM_MAP, .fallback = "{}", .table = al_mc_network_params, .help = "stochastic passes"},
     {.key = "train", .type = AL_PARAM_MAP, .fallback = "{}", .table = train_params, .help = "how it is trained"},
+    AL_DEVICE_PARAM,
     AL_ANY_MODEL_PARAMS,
     {0}};
 
@@ -134,8 +135,7 @@ static al_status make_resnet(al_model *model, const al_torch_config *config, con
   t->width = (config->stage_width << (config->stages - 1)) * (config->depth == 50 ? 4 : 1);
   AL_TRY(AL_NEW(&model->head, t->classes * t->width));
   AL_TRY(AL_NEW(&model->bias, t->classes));
-  AL_TRY(al_torch_load(&t->api));
-  AL_TRY(al_torch_check(t->api, t->api->create(&t->net, config), "making the network"));
+  AL_TRY(al_trainer_create(t, config));
   AL_TRY(al_trainer_start(t, weights, missing, draw_resnet, load_resnet, model));
 done:
   return status;
@@ -165,6 +165,7 @@ static al_status open_resnet(al_model **out, const json_t *params, const al_mode
     memcpy(config.mean, shape.mean, sizeof config.mean);
     memcpy(config.deviation, shape.deviation, sizeof config.deviation);
   }
+  config.device = al_torch_device_of(al_params_string(params, "device"));
   AL_TRY(al_trainer_configure(&model->trainer, params, &config));
   bool random = strcmp(al_params_string(params, "missing"), "random") == 0;
   AL_TRY(make_resnet(model, &config, none ? NULL : &weights, random ? AL_MISSING_RANDOM : AL_MISSING_ERROR));
@@ -176,7 +177,8 @@ done:
   return status;
 }
 
-al_status al_resnet_encoder(al_model **out, const al_weights *weights, size_t stage, const al_model_source *source) {
+al_status al_resnet_encoder(al_model **out, const al_weights *weights, size_t stage, int device,
+                            const al_model_source *source) {
   al_status status;
   al_model *model = NULL;
   al_resnet_shape shape;
@@ -192,7 +194,8 @@ al_status al_resnet_encoder(al_model **out, const al_weights *weights, size_t st
                             .depth = shape.depth,
                             .stages = stage,
                             .stage_width = shape.width,
-                            .stem = shape.stem};
+                            .stem = shape.stem,
+                            .device = device};
   memcpy(config.mean, shape.mean, sizeof config.mean);
   memcpy(config.deviation, shape.deviation, sizeof config.deviation);
   AL_TRY(make_resnet(model, &config, weights, AL_MISSING_HEAD));
@@ -234,6 +237,7 @@ static al_status load_resnet_fit(al_model *model, const void *bytes, size_t size
 
 static json_t *notes_of_resnet(const al_model *model) { return al_trainer_notes(&model->trainer); }
 static size_t passes_of_resnet(const al_model *model) { return model->trainer.passes; }
+static const char *device_of_resnet(const al_model *model) { return al_trainer_device(&model->trainer); }
 static const char *weights_of_resnet(const al_model *model) {
   return model->trainer.weights[0] == '\0' ? NULL : model->trainer.weights;
 }
@@ -253,6 +257,7 @@ const al_model_type al_model_resnet = {
     .head = head_of_resnet,
     .passes = passes_of_resnet,
     .weights_hash = weights_of_resnet,
+    .device = device_of_resnet,
     .gives_of = gives_of_resnet,
     .notes = notes_of_resnet,
     .chained = chained_resnet,

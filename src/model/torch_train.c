@@ -91,6 +91,17 @@ al_status al_trainer_configure(al_trainer *t, const json_t *params, al_torch_con
   return AL_NEW(&t->class_weights, config->classes);
 }
 
+al_status al_trainer_create(al_trainer *t, const al_torch_config *config) {
+  al_status status;
+  AL_TRY(al_torch_load(&t->api));
+  AL_TRY(al_torch_device(t->api, config->device, t->source.where, t->device, sizeof t->device));
+  AL_TRY(al_torch_check(t->api, t->api->create(&t->net, config), "making the network"));
+done:
+  return status;
+}
+
+const char *al_trainer_device(const al_trainer *t) { return *t->device == '\0' ? NULL : t->device; }
+
 al_rng al_trainer_stream(const al_trainer *t, const char *purpose, uint32_t round, uint32_t index) {
   al_stream_key key = {.seed = t->source.seed,
                        .purpose = purpose,

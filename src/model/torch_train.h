@@ -125,6 +125,7 @@ typedef struct al_trainer {
   float **starts;              /* passes: of an ensemble's members; [0] is start. NULL without one */
   const char *head, *idle;     /* prefix of the last layer's tensors; of tensors that nothing reads, or NULL */
   char weights[33];
+  char device[480]; /* what it is computed on, as the log has it; "" for the CPU */
   uint32_t round;
   /* the last fit */
   float *class_weights; /* C, when balanced */
@@ -143,6 +144,9 @@ al_status al_trainer_check(const json_t *params, al_kind kind, const char *where
 unsigned al_trainer_gives(unsigned gives, const json_t *params);
 /* Reads the keys of `train` and `mc`. */
 al_status al_trainer_configure(al_trainer *trainer, const json_t *params, al_torch_config *config) AL_MUST_USE;
+/* Loads libtorch and makes the network. AL_ENVIRONMENT where its device is not there. */
+al_status al_trainer_create(al_trainer *trainer, const al_torch_config *config) AL_MUST_USE;
+const char *al_trainer_device(const al_trainer *trainer); /* for al_model_type.device */
 al_rng al_trainer_stream(const al_trainer *trainer, const char *purpose, uint32_t round, uint32_t index);
 
 /* Tensors of the network that the weights file lacks. HEAD: the last layer starts at random, the rest is an error. A
@@ -185,9 +189,9 @@ al_status al_weights_settings(json_t *settings, const char *base) AL_MUST_USE;
 
 /* A network that only encodes: h of the weights' own network under al_trainer_predict, dropout off, never fitted. The
  * source has no seed. */
-al_status al_resnet_encoder(al_model **out, const al_weights *weights, size_t stage,
+al_status al_resnet_encoder(al_model **out, const al_weights *weights, size_t stage, int device,
                             const al_model_source *source) AL_MUST_USE;
-al_status al_bert_encoder(al_model **out, const al_weights *weights, const char *pooling, size_t max_tokens,
+al_status al_bert_encoder(al_model **out, const al_weights *weights, const char *pooling, size_t max_tokens, int device,
                           const al_model_source *source) AL_MUST_USE;
 
 #endif

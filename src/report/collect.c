@@ -198,7 +198,7 @@ static void run_free(al_run *run) {
 
 /* The last start line that names the machine; SIZE_MAX without one. */
 static size_t note_environment(al_collection *c, const al_log *log) {
-  static const char *const keys[] = {"host", "cpu", "blas", "libtorch", "compiler", "flags", "threads"};
+  static const char *const keys[] = {"host", "cpu", "blas", "libtorch", "compiler", "flags", "threads", "device"};
   size_t found = SIZE_MAX;
   for (size_t i = 0; i < json_array_size(log->timing); i++) {
     const json_t *line = json_array_get(log->timing, i);

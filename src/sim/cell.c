@@ -607,7 +607,7 @@ al_status al_cell_run(const al_cell *cell, const char *folder, const al_cell_wat
   AL_TRY(set_up(&l, cell));
   AL_TRY(open_log(&l, folder, &ended));
   if (ended) goto done;
-  AL_TRY(al_host_start_line(folder, cell->name, cell->build));
+  AL_TRY(al_host_start_line(folder, cell->name, cell->build, al_predictor_device(l.model)));
   size_t rounds = al_cell_rounds(cell, l.pool.size), done_rounds = json_array_size(l.history);
   const char *reason = done_rounds == 0 ? NULL : reason_to_end(&l, done_rounds);
   while (reason == NULL) {

@@ -19,7 +19,7 @@ al_status al_host_build(json_t **out) {
   return *out == NULL ? al_fail(AL_ENVIRONMENT, "out of memory") : AL_OK;
 }
 
-al_status al_host_start_line(const char *folder, const char *cell, const char *build) {
+al_status al_host_start_line(const char *folder, const char *cell, const char *build, const char *device) {
   char host[256] = "unknown", cpu[256];
   gethostname(host, sizeof host - 1);
   al_cpu_name(cpu, sizeof cpu);
@@ -27,6 +27,7 @@ al_status al_host_start_line(const char *folder, const char *cell, const char *b
                            openblas_get_config(), "libtorch", ALAB_LIBTORCH, "compiler", __VERSION__, "flags",
                            ALAB_FLAGS, "threads", openblas_get_num_threads());
   if (line == NULL) return al_fail(AL_ENVIRONMENT, "out of memory");
+  if (device != NULL) json_object_set_new(line, "device", json_string(device));
   al_status status = al_record_timing(folder, cell, line);
   json_decref(line);
   return status;

@@ -223,7 +223,7 @@ done:
 }
 
 static void note_environment(al_curve_set *set, const al_log *log) {
-  static const char *const keys[] = {"cpu", "blas", "libtorch", "compiler", "flags"};
+  static const char *const keys[] = {"cpu", "blas", "libtorch", "compiler", "flags", "device"};
   for (size_t i = 0; i < json_array_size(log->timing); i++) {
     const json_t *line = json_array_get(log->timing, i);
     if (json_object_get(line, "cpu") == NULL) continue;

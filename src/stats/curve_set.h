@@ -40,7 +40,8 @@ typedef struct al_curve_set {
   size_t full_n, full_capacity;
   char **unfinished; /* cells without an end line: left out, to be named */
   size_t unfinished_n, unfinished_capacity;
-  json_t *environment; /* array of distinct {cpu, blas, libtorch, compiler, flags} of the cells; studies only */
+  json_t *environment; /* array of distinct {cpu, blas, libtorch, compiler, flags; device, not the CPU} of the cells;
+                          studies only */
 } al_curve_set;
 
 /* An unknown metric is AL_BAD_INPUT when a source without it is added. */

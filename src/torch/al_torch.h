@@ -127,6 +127,13 @@ typedef struct al_torch_api {
  * AL_ENVIRONMENT. */
 al_status al_torch_load(const al_torch_api **out) AL_MUST_USE;
 
+/* AL_DEVICE_.. of "cpu" or "cuda". */
+int al_torch_device_of(const char *name);
+
+/* What computes on the device, as the log has it, "" for the CPU: the GPU's model, CUDA and cuDNN. AL_ENVIRONMENT where
+ * the device is not there; the message names `where`, the entry whose key `device` asks for it. Initialises CUDA. */
+al_status al_torch_device(const al_torch_api *api, int device, const char *where, char *text, size_t size) AL_MUST_USE;
+
 /* Turns a non-zero return into a status with the module's message. */
 al_status al_torch_check(const al_torch_api *api, int result, const char *what) AL_MUST_USE;
 

@@ -81,7 +81,21 @@ static al_torch_config resnet_config(int stem, size_t depth) {
                            .clip = 0.7};
 }
 
+/* A DistilBERT: no token types. */
+static al_torch_config distilled_config(void) {
+  al_torch_config config = bert_config(AL_POOL_CLS);
+  config.types = 0;
+  return config;
+}
+
 static al_torch_batch texts(size_t n) { return (al_torch_batch){.n = n, .ids = ids, .types = types, .begin = begin}; }
+
+/* What such a network reads. */
+static al_torch_batch batch_of(const al_torch_config *config, size_t n) {
+  al_torch_batch batch = texts(n);
+  if (config->types == 0) batch.types = NULL;
+  return batch;
+}
 
 static al_torch_batch images(void) {
   return (al_torch_batch){.n = IMAGES, .pixels = pixels, .height = 21, .width = 17};
@@ -159,10 +173,10 @@ static void check_outputs(al_torch_net *hand, al_torch_net *other, const al_torc
 static void bert_outputs(void **state) {
   (void)state;
   for (size_t d = 0; d < where_count; d++)
-    for (int pooling = AL_POOL_CLS; pooling <= AL_POOL_POOLER; pooling++) {
-      al_torch_config config = bert_config(pooling);
+    for (int pooling = AL_POOL_CLS; pooling <= AL_POOL_POOLER + 1; pooling++) {
+      al_torch_config config = pooling <= AL_POOL_POOLER ? bert_config(pooling) : distilled_config();
       al_torch_net *hand = make(config, NULL), *other = make(config, &where[d]);
-      al_torch_batch batch = texts(TEXTS);
+      al_torch_batch batch = batch_of(&config, TEXTS);
       check_outputs(hand, other, &batch, config.width, 1e-5 * tolerance[d]);
       float a[3][TEXTS * 32], b[3][TEXTS * 32];
       ok(api->encode(hand, &batch, a[0], a[1], a[2]));
@@ -199,7 +213,7 @@ static void check_steps(al_torch_config config, const float *weights, size_t d) 
   ok(api->weigh(other, weights));
   const double rate = config.sgd ? 0.02 : 0.001;
   for (size_t step = 0; step < 6; step++) {
-    al_torch_batch batch = config.kind == AL_TORCH_BERT ? texts(step < 2 ? 4 : TEXTS) : images();
+    al_torch_batch batch = config.kind == AL_TORCH_BERT ? batch_of(&config, step < 2 ? 4 : TEXTS) : images();
     double a = 0.0, b = 0.0;
     ok(api->step(hand, &batch, labels, rate, &a));
     ok(api->step(other, &batch, labels, rate, &b));
@@ -230,7 +244,10 @@ static void bert_steps(void **state) {
         al_torch_config config = bert_config(pooling);
         config.sgd = sgd;
         check_steps(config, pooling == AL_POOL_MEAN ? uneven : NULL, d);
-        if (pooling == AL_POOL_CLS) check_steps(config, uneven, d);
+        if (pooling != AL_POOL_CLS) continue;
+        check_steps(config, uneven, d);
+        config.types = 0;
+        check_steps(config, NULL, d);
       }
 }
 
