@@ -163,7 +163,7 @@ static al_status unknown_name(const reader *r, const char *what, const char *nam
   while (names[n] != NULL) n++;
   const char *nearest = al_nearest(name, names, n);
 #ifndef ALAB_TORCH
-  if (strcmp(name, "bert") == 0 || strcmp(name, "resnet") == 0)
+  if (strcmp(name, "bert") == 0 || strcmp(name, "resnet") == 0 || strcmp(name, "torchscript") == 0)
     return al_fail(AL_BAD_INPUT, "%s: %s needs libtorch, and this alab was built without (-DALAB_TORCH=OFF)",
                    place(r, path), name);
 #endif

@@ -4,6 +4,7 @@
  * Only the token rows that the dataset uses are kept. A row's random start is drawn for its token id, so that keeping
  * fewer rows changes no output. */
 #include "model/bert_shape.h"
+#include "model/torch_batch.h"
 #include "model/torch_train.h"
 
 #include "base/memory.h"
@@ -52,24 +53,17 @@ static const al_param bert_params[] = {
 
 struct al_model {
   al_trainer trainer;
-  al_tokens *tokens;
-  int32_t *compact;  /* VOCABULARY: row of a token id, or -1 */
-  int32_t *token_of; /* kept rows: their token ids */
+  al_text_feed texts; /* compact: VOCABULARY; row of a token id, or -1 */
+  int32_t *token_of;  /* kept rows: their token ids */
   size_t kept;
-  int32_t *ids; /* of the batch at hand */
-  int64_t *begin;
-  size_t id_capacity, begin_capacity;
   float *head, *bias;
 };
 
 static void free_bert(al_model *model) {
   if (model == NULL) return;
   al_trainer_free(&model->trainer);
-  al_tokens_free(model->tokens);
-  free(model->compact);
+  al_text_feed_free(&model->texts);
   free(model->token_of);
-  free(model->ids);
-  free(model->begin);
   free(model->head);
   free(model->bias);
   free(model);
@@ -86,19 +80,20 @@ static al_status check_bert(const json_t *params, al_kind kind, const char *base
 /* [PAD] is row 0, since that is what a batch is padded with. */
 static al_status keep_used_tokens(al_model *model) {
   al_status status;
-  AL_TRY(AL_NEW(&model->compact, VOCABULARY));
+  AL_TRY(AL_NEW(&model->texts.compact, VOCABULARY));
   AL_TRY(AL_NEW(&model->token_of, VOCABULARY));
-  for (size_t id = 0; id < VOCABULARY; id++) model->compact[id] = -1;
-  model->compact[0] = 0;
-  const al_tokens *tokens = model->tokens;
+  int32_t *compact = model->texts.compact;
+  for (size_t id = 0; id < VOCABULARY; id++) compact[id] = -1;
+  compact[0] = 0;
+  const al_tokens *tokens = model->texts.tokens;
   for (int64_t i = 0; i < tokens->begin[tokens->rows]; i++)
     if (tokens->ids[i] < 0 || tokens->ids[i] >= VOCABULARY)
       return al_fail(AL_BAD_INPUT, "bert: a token id is outside the vocabulary of %d", VOCABULARY);
     else
-      model->compact[tokens->ids[i]] = 0;
+      compact[tokens->ids[i]] = 0;
   for (size_t id = 0; id < VOCABULARY; id++)
-    if (model->compact[id] == 0) {
-      model->compact[id] = (int32_t)model->kept;
+    if (compact[id] == 0) {
+      compact[id] = (int32_t)model->kept;
       model->token_of[model->kept++] = (int32_t)id;
     }
 done:
@@ -164,20 +159,7 @@ static al_status load_bert(const al_weights *weights, const al_torch_tensor *ten
 }
 
 static al_status fill_text(void *context, const int32_t *rows, size_t n, al_torch_batch *batch) {
-  al_model *model = context;
-  al_status status;
-  size_t total = 0;
-  AL_TRY(al_grow(&model->begin, &model->begin_capacity, n + 1, sizeof *model->begin));
-  model->begin[0] = 0;
-  for (size_t i = 0; i < n; i++) {
-    int64_t from = model->tokens->begin[rows[i]], to = model->tokens->begin[rows[i] + 1];
-    AL_TRY(al_grow(&model->ids, &model->id_capacity, total + (size_t)(to - from), sizeof *model->ids));
-    for (int64_t p = from; p < to; p++) model->ids[total++] = model->compact[model->tokens->ids[p]];
-    model->begin[i + 1] = (int64_t)total;
-  }
-  *batch = (al_torch_batch){.n = n, .ids = model->ids, .begin = model->begin};
-done:
-  return status;
+  return al_text_batch(&((al_model *)context)->texts, rows, n, batch);
 }
 
 static int pooling_of(const char *name) {
@@ -196,12 +178,12 @@ static al_status make_bert(al_model *model, al_torch_config *config, size_t max_
   if (max_tokens > config->positions)
     return al_fail(AL_BAD_INPUT, "%s.max_tokens: %zu is more than the %zu positions of the weights", t->source.where,
                    max_tokens, config->positions);
-  AL_TRY(al_tokens_open(&model->tokens, t->source.dataset, max_tokens));
+  AL_TRY(al_tokens_open(&model->texts.tokens, t->source.dataset, max_tokens));
   AL_TRY(keep_used_tokens(model));
   config->vocabulary = model->kept;
   t->classes = config->classes;
   t->width = config->width;
-  t->length_begin = model->tokens->begin;
+  t->length_begin = model->texts.tokens->begin;
   AL_TRY(AL_NEW(&model->head, t->classes * t->width));
   AL_TRY(AL_NEW(&model->bias, t->classes));
   AL_TRY(al_trainer_create(t, config));
@@ -302,7 +284,11 @@ static al_status head_of_bert(al_model *model, const float **weights, const floa
   return al_trainer_head(&model->trainer, model->head, model->bias);
 }
 
-static unsigned gives_of_bert(const json_t *params) { return al_trainer_gives(al_model_bert.gives, params); }
+static unsigned gives_of_bert(const json_t *params, const char *base) {
+  (void)base;
+  return al_trainer_gives(al_model_bert.gives, params);
+}
+
 static bool chained_bert(const al_model *model) { return model->trainer.warm; }
 
 static al_status save_bert(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }

@@ -130,7 +130,11 @@ static al_status head_of_mlp(al_model *model, const float **weights, const float
   return al_trainer_head(&model->trainer, model->head, model->bias);
 }
 
-static unsigned gives_of_mlp(const json_t *params) { return al_trainer_gives(al_model_mlp.gives, params); }
+static unsigned gives_of_mlp(const json_t *params, const char *base) {
+  (void)base;
+  return al_trainer_gives(al_model_mlp.gives, params);
+}
+
 static bool chained_mlp(const al_model *model) { return model->trainer.warm; }
 static al_status save_mlp(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }
 

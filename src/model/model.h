@@ -102,8 +102,8 @@ typedef struct al_model_type {
   const char *(*weights_hash)(const al_model *model); /* hex, or NULL: starts at random */
   const char *(*device)(const al_model *model);       /* what it is computed on; NULL: the CPU */
   json_t *(*notes)(const al_model *model); /* array of strings about the last fit, or NULL (e.g. absent classes) */
-  /* What of `gives` is left with these params; NULL: all of it. */
-  unsigned (*gives_of)(const json_t *params);
+  /* What of `gives` is left with these params; NULL: all of it. base: as for check. */
+  unsigned (*gives_of)(const json_t *params, const char *base);
   /* Does a fit start from the one before (start: warm)? Then the last fit can be saved, and loaded in place of making
    * it again: *good = false for bytes that are not such a fit of this model. NULL: a refit is as good. */
   bool (*chained)(const al_model *model);
@@ -115,7 +115,7 @@ typedef struct al_model_type {
 extern const al_model_type *const al_models[]; /* ends with NULL */
 const al_model_type *al_model_find(const char *name);
 /* What a model of these params gives. */
-unsigned al_model_gives(const al_model_type *type, const json_t *params);
+unsigned al_model_gives(const al_model_type *type, const json_t *params, const char *base);
 /* Fresh: what of a model's params a cell's hash holds (no defaults, files by content). */
 al_status al_model_settings(json_t **out, const al_model_type *type, const json_t *params,
                             const char *base) AL_MUST_USE;

@@ -243,7 +243,8 @@ done:
   return status;
 }
 
-static unsigned gives_of_exec(const json_t *params) {
+static unsigned gives_of_exec(const json_t *params, const char *base) {
+  (void)base;
   return AL_GIVES_PROBS | (al_params_bool(params, "embeddings") ? AL_GIVES_EMBEDDINGS : 0U);
 }
 

@@ -1,6 +1,7 @@
 /* resnet: ResNet-18 and -50 (He et al. 2016) of any width and number of stages, with stems for small images, trained
  * whole each round from a cold start. */
 #include "model/resnet_shape.h"
+#include "model/torch_batch.h"
 #include "model/torch_train.h"
 
 #include "base/memory.h"
@@ -43,16 +44,14 @@ static const al_param resnet_params[] = {
 
 struct al_model {
   al_trainer trainer;
-  size_t channels; /* of the network's input: 3 with weights, else the data's */
-  uint8_t *pixels; /* of the batch at hand */
-  size_t capacity;
+  al_image_feed images; /* 3 channels with weights, else the data's */
   float *head, *bias;
 };
 
 static void free_resnet(al_model *model) {
   if (model == NULL) return;
   al_trainer_free(&model->trainer);
-  free(model->pixels);
+  al_image_feed_free(&model->images);
   free(model->head);
   free(model->bias);
   free(model);
@@ -82,39 +81,9 @@ static al_status load_resnet(const al_weights *weights, const al_torch_tensor *t
   return al_safetensors_read(&weights->file, tensor->name, values, tensor->count, &found);
 }
 
-/* One plane of an image at (down, right) of its frame, mirrored or not; what is of the frame is 0. */
-static void put_plane(const uint8_t *from, uint8_t *to, size_t height, size_t width, long down, long right, bool flip) {
-  for (long y = 0; y < (long)height; y++)
-    for (long x = 0; x < (long)width; x++) {
-      long fy = y + down, fx = (flip ? (long)width - 1 - x : x) + right;
-      bool inside = fy >= 0 && fy < (long)height && fx >= 0 && fx < (long)width;
-      to[y * (long)width + x] = inside ? from[fy * (long)width + fx] : 0;
-    }
-}
-
 static al_status fill_images(void *context, const int32_t *rows, size_t n, al_torch_batch *batch) {
   al_model *model = context;
-  const al_dataset *d = model->trainer.source.dataset;
-  al_rng *rng = model->trainer.augmenting;
-  size_t plane = d->height * d->width, own = d->channels * plane, size = model->channels * plane;
-  size_t frame_y = (d->height + 4) / 8, frame_x = (d->width + 4) / 8; /* an eighth: 4 of 32, 4 of 28 */
-  al_status status = al_grow(&model->pixels, &model->capacity, n * size, 1);
-  if (status != AL_OK) return status;
-  for (size_t i = 0; i < n; i++) {
-    long down = rng == NULL ? 0 : (long)al_rng_below(rng, 2 * frame_y + 1) - (long)frame_y;
-    long right = rng == NULL ? 0 : (long)al_rng_below(rng, 2 * frame_x + 1) - (long)frame_x;
-    bool flip = rng != NULL && al_rng_below(rng, 2) == 1;
-    for (size_t c = 0; c < model->channels; c++) { /* grey is repeated */
-      const uint8_t *from = d->pixels + (size_t)rows[i] * own + (c % d->channels) * plane;
-      uint8_t *to = model->pixels + i * size + c * plane;
-      if (rng == NULL)
-        memcpy(to, from, plane);
-      else
-        put_plane(from, to, d->height, d->width, down, right, flip);
-    }
-  }
-  *batch = (al_torch_batch){.n = n, .pixels = model->pixels, .height = d->height, .width = d->width};
-  return AL_OK;
+  return al_image_batch(&model->images, &model->trainer, rows, n, batch);
 }
 
 /* The network of a configuration whose channels are set, and its starting values. */
@@ -130,7 +99,7 @@ static al_status make_resnet(al_model *model, const al_torch_config *config, con
   t->fill = fill_images;
   t->context = model;
   t->head = "fc.";
-  model->channels = config->channels;
+  model->images.channels = config->channels;
   t->classes = config->classes;
   t->width = (config->stage_width << (config->stages - 1)) * (config->depth == 50 ? 4 : 1);
   AL_TRY(AL_NEW(&model->head, t->classes * t->width));
@@ -226,7 +195,11 @@ static al_status head_of_resnet(al_model *model, const float **weights, const fl
   return al_trainer_head(&model->trainer, model->head, model->bias);
 }
 
-static unsigned gives_of_resnet(const json_t *params) { return al_trainer_gives(al_model_resnet.gives, params); }
+static unsigned gives_of_resnet(const json_t *params, const char *base) {
+  (void)base;
+  return al_trainer_gives(al_model_resnet.gives, params);
+}
+
 static bool chained_resnet(const al_model *model) { return model->trainer.warm; }
 
 static al_status save_resnet(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }

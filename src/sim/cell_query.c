@@ -224,7 +224,8 @@ static al_status model_views(al_loop *l, unsigned needs, al_query *query, al_oof
   size_t n = l->unlabelled_count, classes = l->dataset->classes;
   al_prediction want = {0};
   if (needs & AL_NEED_MC_OR_REFIT)
-    needs |= (al_model_gives(l->cell->model, l->cell->model_options) & AL_GIVES_MC) ? AL_NEED_MC : AL_NEED_REFIT;
+    needs |= (al_model_gives(l->cell->model, l->cell->model_options, l->cell->base) & AL_GIVES_MC) ? AL_NEED_MC
+                                                                                                   : AL_NEED_REFIT;
   if (needs & AL_NEED_PROBS) {
     AL_TRY(al_grow(&s->probs, &s->probs_capacity, n * classes, sizeof *s->probs));
     query->probs = want.probs = s->probs;

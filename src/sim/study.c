@@ -230,8 +230,9 @@ static al_status add_strategies(builder *b, al_cell *cell, size_t pool) {
     cell->strategy_files = json_array_get(b->study->files, s);
     if (json_object_size(cell->strategy_files) == 0) cell->strategy_files = NULL;
     assert(cell->strategy != NULL);
-    const char *unmet = al_needs_unmet(cell->strategy->needs(cell->strategy_params),
-                                       al_model_gives(cell->model, cell->model_options), cell->problem->dataset->kind);
+    const char *unmet =
+        al_needs_unmet(cell->strategy->needs(cell->strategy_params),
+                       al_model_gives(cell->model, cell->model_options, cell->base), cell->problem->dataset->kind);
     if (cell->problem->dataset->multi && !al_strategy_takes_multi(cell->strategy, cell->strategy_params))
       unmet = "it takes single-label data only";
     if (*unmet != '\0') {

@@ -20,7 +20,7 @@ extern "C" {
 struct al_view;
 typedef struct al_torch_net al_torch_net;
 
-enum { AL_TORCH_BERT = 1, AL_TORCH_RESNET = 2 };
+enum { AL_TORCH_BERT = 1, AL_TORCH_RESNET = 2, AL_TORCH_SCRIPT = 3 };
 /* Where a network's numbers lie and are computed. CUDA: the first GPU that CUDA_VISIBLE_DEVICES leaves. */
 enum { AL_DEVICE_CPU = 0, AL_DEVICE_CUDA = 1 };
 enum { AL_POOL_CLS = 0, AL_POOL_MEAN = 1, AL_POOL_POOLER = 2 };
@@ -38,11 +38,17 @@ typedef struct al_torch_config {
   size_t depth, channels, stages, stage_width;
   int stem;
   double mean[3], deviation[3]; /* pixels / 255 are normalised by these, a channel each */
-  int pretext;                  /* BERT: the heads of al_torch_pretext exist and are trained, the classifier is not */
-  int sgd;                      /* optimiser: 0 AdamW, 1 SGD with momentum 0.9 */
-  double weight_decay, clip;    /* clip 0: none */
-  int device;                   /* AL_DEVICE_.. */
-  int generic; /* in tensor operations on the CPU too, as on any other device: for checks of that code */
+  /* SCRIPT: the bytes of a TorchScript file, read by create alone. It sees tokens (positions: the longest text's;
+   * vocabulary: above every id) or pixels (channels x height x width_of_image, mean, deviation). */
+  const void *script;
+  size_t script_size;
+  int script_tokens;
+  size_t height, width_of_image;
+  int pretext;               /* BERT: the heads of al_torch_pretext exist and are trained, the classifier is not */
+  int sgd;                   /* optimiser: 0 AdamW, 1 SGD with momentum 0.9 */
+  double weight_decay, clip; /* clip 0: none */
+  int device;                /* AL_DEVICE_.. */
+  int generic;               /* in tensor operations on the CPU too, as on any other device: for checks of that code */
 } al_torch_config;
 
 /* n sequences as ids and offsets (begin: n + 1; types: as ids, or NULL for all 0), n images (n x channels x height x
@@ -81,6 +87,14 @@ typedef struct al_torch_tensor {
   int buffer; /* running statistics: not trained */
 } al_torch_tensor;
 
+/* What a trial of a TorchScript module showed. */
+typedef struct al_torch_script {
+  size_t width;      /* D of its h */
+  size_t parameters; /* floats that training changes, the head's apart */
+  size_t dropouts;   /* Dropout layers: what a stochastic prediction switches on, beside the head's */
+  double apart;      /* by how much a row's h moves with what stands beside it, relative to the largest |h| */
+} al_torch_script;
+
 typedef struct al_torch_api {
   int (*create)(al_torch_net **out, const al_torch_config *config);
   void (*free)(al_torch_net *net);
@@ -118,6 +132,7 @@ typedef struct al_torch_api {
   /* Is the device there? 0: yes, and what computes there goes into text, as "CUDA 12.4, cuDNN 90100"; "" for the CPU.
    * The first call for CUDA initialises it, after which the process must not fork. */
   int (*device)(int device, char *text, size_t size);
+  int (*script_facts)(const al_torch_net *net, al_torch_script *out);
   const char *(*message)(void);
   const char *(*version)(void);
   const char *name; /* of the library, for messages */

@@ -85,6 +85,7 @@ void al_torch_net::get(const slot &s, float *to) {
 
 void al_torch_net::begin(uint64_t seed) {
   flush();
+  restart();
   dropout = {seed, 0};
   first = torch::zeros_like(values);
   second = config.sgd ? torch::Tensor() : torch::zeros_like(values);

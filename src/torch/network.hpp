@@ -56,6 +56,7 @@ struct al_torch_net {
   virtual const char *head() const = 0;
 
   void begin(uint64_t seed);
+  virtual void restart() {} // what a network keeps beside its tensors is put back, at each begin
   size_t state_size() const;
   void get_state(void *state);
   void set_state(const void *state, size_t size);
@@ -99,6 +100,7 @@ protected:
         .to(device, options.dtype().toScalarType(), false, true);
   }
   void untrained(const std::string &name) { slots[by_name.at(name)].trained = false; }
+  torch::Tensor gradients_of_slot(const slot &s) { return view_of(gradients, s.offset, s.count, s.shape); }
   // Rows of the table that this batch uses; their gradients are zero afterwards. Called once a step before use.
   void use_rows(const al_torch_batch &batch);
   void use_more_rows(const int32_t *rows, size_t n); // after use_rows
@@ -137,6 +139,8 @@ private:
 std::unique_ptr<al_torch_net> make_bert(const al_torch_config &config);
 std::unique_ptr<al_torch_net> make_tensor_bert(const al_torch_config &config); // in tensor operations
 std::unique_ptr<al_torch_net> make_resnet(const al_torch_config &config);
+std::unique_ptr<al_torch_net> make_script(const al_torch_config &config);
+al_torch_script script_facts(const al_torch_net &net);
 // For checks: see al_torch_api.
 void resnet_stage_features(al_torch_net &net, const float *input, size_t n, size_t height, size_t width, size_t stage,
                            float *out);

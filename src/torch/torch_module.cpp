@@ -90,7 +90,9 @@ static int net_create(al_torch_net **out, const al_torch_config *config) {
     TORCH_CHECK(config->classes > 0, "no classes");
     TORCH_CHECK(config->dropout >= 0.0 && config->dropout < 1.0, "dropout must be in [0, 1)");
     if (config->device == AL_DEVICE_CUDA) find_cuda();
-    auto net = config->kind == AL_TORCH_BERT ? make_bert(*config) : make_resnet(*config);
+    auto net = config->kind == AL_TORCH_BERT     ? make_bert(*config)
+               : config->kind == AL_TORCH_SCRIPT ? make_script(*config)
+                                                 : make_resnet(*config);
     *out = net.release();
   });
 }
@@ -101,8 +103,10 @@ static size_t net_tensors(const al_torch_net *net) { return net->slots.size(); }
 static int net_tensor(const al_torch_net *net, size_t which, al_torch_tensor *out) {
   return guarded([&] {
     const slot &s = net->slots.at(which);
-    *out = al_torch_tensor{s.name.c_str(), s.shape.size(), {0, 0, 0, 0}, s.count, s.buffer};
-    for (size_t i = 0; i < s.shape.size(); i++) out->shape[i] = static_cast<size_t>(s.shape[i]);
+    size_t dims = std::min<size_t>(s.shape.size(), 4); // a tensor of more: the fourth stands for the rest
+    *out = al_torch_tensor{s.name.c_str(), dims, {0, 0, 0, 0}, s.count, s.buffer};
+    for (size_t i = 0; i < dims; i++) out->shape[i] = static_cast<size_t>(s.shape[i]);
+    for (size_t i = 4; i < s.shape.size(); i++) out->shape[3] *= static_cast<size_t>(s.shape[i]);
   });
 }
 
@@ -184,14 +188,18 @@ static int net_device(int device, char *text, size_t size) {
   });
 }
 
+static int net_script_facts(const al_torch_net *net, al_torch_script *out) {
+  return guarded([&] { *out = script_facts(*net); });
+}
+
 static const char *message() { return last_message.c_str(); }
 static const char *version() { return TORCH_VERSION; }
 
 extern "C" __attribute__((visibility("default"))) const al_torch_api *al_torch_module(void) {
-  static const al_torch_api api = {net_create,  net_free,       net_tensors,        net_tensor,    net_set,
-                                   net_get,     net_state_size, net_get_state,      net_set_state, net_begin,
-                                   net_step,    net_accumulate, net_update,         net_weigh,     net_pretrain,
-                                   net_predict, net_seed,       net_stage_features, net_encode,    net_device,
-                                   message,     version,        "libtorch"};
+  static const al_torch_api api = {
+      net_create,     net_free,      net_tensors,      net_tensor,  net_set,  net_get,
+      net_state_size, net_get_state, net_set_state,    net_begin,   net_step, net_accumulate,
+      net_update,     net_weigh,     net_pretrain,     net_predict, net_seed, net_stage_features,
+      net_encode,     net_device,    net_script_facts, message,     version,  "libtorch"};
   return &api;
 }

@@ -671,11 +671,11 @@ static void refusals(void **state) {
   /* without dropout there are no passes by it */
   json_t *given = json_loads("{\"train\": {\"dropout\": 0}}", 0, NULL), *params = NULL;
   assert_ok(al_params_resolve(&params, mlp->params, given, "here"));
-  assert_int_equal(al_model_gives(mlp, params), mlp->gives & ~(unsigned)AL_GIVES_MC);
+  assert_int_equal(al_model_gives(mlp, params, NULL), mlp->gives & ~(unsigned)AL_GIVES_MC);
   json_decref(params);
   json_object_set_new(given, "mc", json_pack("{s:s}", "by", "bootstrap"));
   assert_ok(al_params_resolve(&params, mlp->params, given, "here"));
-  assert_int_equal(al_model_gives(mlp, params), mlp->gives);
+  assert_int_equal(al_model_gives(mlp, params, NULL), mlp->gives);
   json_decref(params);
   json_decref(given);
 }

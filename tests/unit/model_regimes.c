@@ -355,11 +355,11 @@ static void refusals(void **state) {
   json_t *given = json_loads("{\"weights\": \"none\", \"train\": {\"dropout\": 0}}", 0, NULL), *params = NULL;
   const al_model_type *resnet = al_model_find("resnet");
   assert_ok(al_params_resolve(&params, resnet->params, given, "here"));
-  assert_int_equal(al_model_gives(resnet, params), resnet->gives & ~(unsigned)AL_GIVES_MC);
+  assert_int_equal(al_model_gives(resnet, params, NULL), resnet->gives & ~(unsigned)AL_GIVES_MC);
   json_decref(params);
   json_object_set_new(given, "mc", json_pack("{s:s}", "by", "ensemble"));
   assert_ok(al_params_resolve(&params, resnet->params, given, "here"));
-  assert_int_equal(al_model_gives(resnet, params), resnet->gives);
+  assert_int_equal(al_model_gives(resnet, params, NULL), resnet->gives);
   json_decref(params);
   json_decref(given);
 }
