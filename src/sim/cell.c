@@ -47,7 +47,7 @@ double al_cell_work(const al_cell *cell, size_t rounds) {
   double pool = (double)al_cell_pool(cell), n = (double)rounds;
   if (cell->strategy == NULL) return n * pool;
   double start = (double)al_params_int(cell->initial, "size"), batch = (double)cell->batch;
-  return n * (start + 0.1 * pool) + batch * n * (n - 1.0) / 2.0;
+  return n * (start + 0.02 * pool) + batch * n * (n - 1.0) / 2.0;
 }
 
 static const al_split *split_of(const al_cell *cell) {

@@ -56,7 +56,7 @@ typedef struct al_cell {
 size_t al_cell_rounds(const al_cell *cell, size_t pool);
 /* Rows of its pool, hold-out included. */
 size_t al_cell_pool(const al_cell *cell);
-/* What its first `rounds` rounds cost, in labels: those that each fit reads, and a tenth of the pool for each
+/* What its first `rounds` rounds cost, in labels: those that each fit reads, and a fiftieth of the pool for each
  * prediction of it. For progress: a full-data reference is one round, and takes as long as many. */
 double al_cell_work(const al_cell *cell, size_t rounds);
 
