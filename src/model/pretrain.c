@@ -4,6 +4,7 @@
  * so an interrupted run ends in the same file. */
 #include "model/pretrain_private.h"
 
+#include "base/build.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -383,6 +385,7 @@ typedef struct {
   const al_torch_api *api;
   al_torch_net *net;
   char *out, *checkpoint;
+  char identity[33]; /* of the recipe, the rows that it reads, and the build: what a checkpoint must share */
   size_t steps, done;
   double smooth[AL_PRETEXT_LOSSES]; /* running means of the losses, for the bar */
 } run;
@@ -393,6 +396,28 @@ static void run_close(run *r) {
   corpus_free(&r->corpus);
   free(r->out);
   free(r->checkpoint);
+}
+
+/* The recipe names its data; which rows those are depends on files, split and twins. */
+static al_status identify(run *r) {
+  const al_corpus *c = &r->corpus;
+  char build[33];
+  al_status status = al_build_id(build);
+  if (status != AL_OK) return status;
+  XXH3_state_t *hash = XXH3_createState();
+  if (hash == NULL) return al_fail(AL_ENVIRONMENT, "out of memory");
+  XXH3_128bits_reset(hash);
+  XXH3_128bits_update(hash, build, sizeof build);
+  XXH3_128bits_update(hash, r->recipe->digest, sizeof r->recipe->digest);
+  for (size_t i = 0; i < c->datasets_count; i++)
+    XXH3_128bits_update(hash, c->datasets[i]->digest, sizeof c->datasets[i]->digest);
+  XXH3_128bits_update(hash, c->dataset_of, c->n * sizeof *c->dataset_of);
+  XXH3_128bits_update(hash, c->row_of, c->n * sizeof *c->row_of);
+  XXH128_hash_t digest = XXH3_128bits_digest(hash);
+  XXH3_freeState(hash);
+  snprintf(r->identity, sizeof r->identity, "%016llx%016llx", (unsigned long long)digest.high64,
+           (unsigned long long)digest.low64);
+  return AL_OK;
 }
 
 static al_status run_open(run *r, const al_recipe *recipe) {
@@ -410,6 +435,7 @@ static al_status run_open(run *r, const al_recipe *recipe) {
   if (*device != '\0') al_log_notice("pretraining on %s", device);
   AL_TRY(al_folder_make(dirname(folder)));
   AL_TRY(corpus_open(&r->corpus, recipe));
+  AL_TRY(identify(r));
   AL_TRY(r->type->open(&r->pretext, recipe, &r->corpus, r->api, &r->net));
   al_rng rng = al_recipe_stream(recipe, "dropout", 0);
   AL_TRY(al_torch_check(r->api, r->api->begin(r->net, al_rng_u64(&rng)), "beginning"));
@@ -439,15 +465,15 @@ static al_status one_step(run *r) {
   return AL_OK;
 }
 
-/* ---- checkpoints: magic, recipe, step, losses, the network's state, and a hash of all that ---- */
+/* ---- checkpoints: magic, identity, step, losses, the network's state, and a hash of all that ---- */
 
 typedef struct {
-  char magic[8], recipe[32];
+  char magic[8], identity[32];
   uint64_t step, size;
   double smooth[AL_PRETEXT_LOSSES];
 } checkpoint_head;
 
-static const char magic[8] = {'a', 'l', 'a', 'b', 'p', 'r', 'e', '1'};
+static const char magic[8] = {'a', 'l', 'a', 'b', 'p', 'r', 'e', '2'};
 
 static al_status write_checkpoint(const run *r) {
   al_status status;
@@ -456,7 +482,7 @@ static al_status write_checkpoint(const run *r) {
   size_t size = r->api->state_size(r->net);
   checkpoint_head head = {.step = r->done, .size = size};
   memcpy(head.magic, magic, sizeof magic);
-  memcpy(head.recipe, r->recipe->digest, sizeof head.recipe);
+  memcpy(head.identity, r->identity, sizeof head.identity);
   memcpy(head.smooth, r->smooth, sizeof head.smooth);
   AL_TRY(al_allocate(&state, size, 1));
   AL_TRY(al_torch_check(r->api, r->api->get_state(r->net, state), "reading the network's state"));
@@ -471,25 +497,27 @@ done:
   return status;
 }
 
-/* A checkpoint that is damaged, or of another recipe, is passed over with a notice: the run starts anew. */
+/* A checkpoint that is damaged, or of another recipe, other rows or another build, is passed over with a notice: the
+ * run starts anew. */
 static al_status read_checkpoint(run *r) {
   al_status status;
   char *text = NULL;
   size_t size = 0, wanted = r->api->state_size(r->net);
   checkpoint_head head;
   uint64_t hash;
-  if (!al_file_exists(r->checkpoint)) return AL_OK;
-  AL_TRY(al_file_read(&text, &size, r->checkpoint, sizeof head + wanted + sizeof hash + 1));
-  bool good = size == sizeof head + wanted + sizeof hash;
+  struct stat facts;
+  if (stat(r->checkpoint, &facts) != 0) return AL_OK;
+  bool good = facts.st_size == (off_t)(sizeof head + wanted + sizeof hash);
   if (good) {
+    AL_TRY(al_file_read(&text, &size, r->checkpoint, sizeof head + wanted + sizeof hash));
     memcpy(&head, text, sizeof head);
     memcpy(&hash, text + size - sizeof hash, sizeof hash);
     good = memcmp(head.magic, magic, sizeof magic) == 0 && head.size == wanted &&
-           memcmp(head.recipe, r->recipe->digest, sizeof head.recipe) == 0 &&
+           memcmp(head.identity, r->identity, sizeof head.identity) == 0 &&
            hash == XXH3_64bits(text, size - sizeof hash) && head.step <= r->steps;
   }
   if (!good) {
-    al_log_notice("%s: not a checkpoint of this recipe; starting anew", r->checkpoint);
+    al_log_notice("%s: not a checkpoint of this recipe, its rows and this build; starting anew", r->checkpoint);
     goto done;
   }
   AL_TRY(al_torch_check(r->api, r->api->set_state(r->net, text + sizeof head, wanted), "restoring the network"));
@@ -506,10 +534,13 @@ done:
 static al_status metadata_of(json_t **out, const run *r) {
   char *recipe = json_dumps(r->recipe->resolved, JSON_COMPACT | JSON_REAL_PRECISION(17));
   json_t *digests = json_array();
-  for (size_t i = 0; i < r->corpus.datasets_count; i++)
-    json_array_append_new(digests, json_pack("{s:s,s:s,s:s,s:I}", "name", r->corpus.datasets[i]->name, "digest",
-                                             r->corpus.datasets[i]->digest, "split", r->corpus.splits[i].digest, "rows",
-                                             (json_int_t)r->corpus.splits[i].train_size));
+  for (size_t i = 0; i < r->corpus.datasets_count; i++) {
+    json_int_t rows = 0;
+    for (size_t k = 0; k < r->corpus.n; k++) rows += r->corpus.dataset_of[k] == (int32_t)i;
+    json_array_append_new(digests,
+                          json_pack("{s:s,s:s,s:s,s:I}", "name", r->corpus.datasets[i]->name, "digest",
+                                    r->corpus.datasets[i]->digest, "split", r->corpus.splits[i].digest, "rows", rows));
+  }
   char *data = json_dumps(digests, JSON_COMPACT);
   json_decref(digests);
   *out = recipe == NULL || data == NULL ? NULL

@@ -238,7 +238,7 @@ al_status al_weights_bert(const al_weights *weights, al_bert_shape *out) {
       (!out->distilled && !bert_matrix(weights, "embeddings.token_type_embeddings.weight", &out->types, &width)) ||
       !bert_matrix(weights, "encoder.layer.0.intermediate.dense.weight", &out->inner, &width))
     return not_of(weights, "BERT", "its embeddings and layers are not there");
-  if (out->width == 0) return not_of(weights, "BERT", "its width is 0");
+  if (out->width == 0 || out->inner == 0) return not_of(weights, "BERT", "its width is 0");
   for (size_t rows; out->layers < MOST_LAYERS; out->layers++) {
     char name[100];
     snprintf(name, sizeof name, "encoder.layer.%zu.intermediate.dense.weight", out->layers);

@@ -40,12 +40,13 @@ size_t al_cell_rounds(const al_cell *cell, size_t pool) {
 }
 
 size_t al_cell_pool(const al_cell *cell) {
-  return al_pool_whole_size(cell->problem->entry, cell->problem->splits[0].train_size);
+  size_t whole = al_pool_whole_size(cell->problem->entry, cell->problem->splits[0].train_size);
+  return whole > cell->holdout ? whole - cell->holdout : 0;
 }
 
 double al_cell_work(const al_cell *cell, size_t rounds) {
   double pool = (double)al_cell_pool(cell), n = (double)rounds;
-  if (cell->strategy == NULL) return n * pool;
+  if (cell->strategy == NULL) return n * (pool + (double)cell->holdout);
   double start = (double)al_params_int(cell->initial, "size"), batch = (double)cell->batch;
   return n * (start + 0.02 * pool) + batch * n * (n - 1.0) / 2.0;
 }

@@ -54,7 +54,7 @@ typedef struct al_cell {
 /* Rounds a cell of this pool will have, for progress and predictions; an upper bound when it stops by quality or cost.
  */
 size_t al_cell_rounds(const al_cell *cell, size_t pool);
-/* Rows of its pool, hold-out included. */
+/* Rows of its pool without the hold-out. */
 size_t al_cell_pool(const al_cell *cell);
 /* What its first `rounds` rounds cost, in labels: those that each fit reads, and a fiftieth of the pool for each
  * prediction of it. For progress: a full-data reference is one round, and takes as long as many. */

@@ -7,6 +7,7 @@
 // memory.
 #include "torch/bert_network.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -208,7 +209,7 @@ void bert::layer_backward(size_t l, const float *x, float *dy, const al_torch_ba
   auto N = static_cast<size_t>(batch.begin[batch.n]);
   size_t n = batch.n, R = cls ? n : N, across = cls ? 2 * D : 3 * D;
   const float *from = cls ? cls_rows.data() : x;
-  float *a = room(da, R * D), *wide = room(dwide, R * inner);
+  float *a = room(da, R * D), *wide = room(dwide, R * std::max(inner, D)); // R x D later
   // feed-forward
   kernels::norm_backward(dy, s.normal2.data(), s.rstd2.data(), value(w.norm2), dropped ? s.mask2.data() : nullptr,
                          keep_scale, dy, a, gradient(w.norm2), gradient(w.shift2), gradient(w.narrow_bias), R, D);

@@ -51,6 +51,9 @@ cmp -s <(tail -c 3000 "$here/long.safetensors") <(tail -c 3000 "$here/cut.safete
 printf 'rubbish' >"$here/cut.safetensors.checkpoint"
 "$alab" pretrain "$here/turns.yaml" --set out=cut.safetensors 2>"$here/err" || fail "a damaged checkpoint"
 grep -q "starting anew" "$here/err" || fail "a damaged checkpoint must be told: $(cat "$here/err")"
+head -c 3000000 /dev/zero >"$here/cut.safetensors.checkpoint" # that of a larger network
+"$alab" pretrain "$here/turns.yaml" --set out=cut.safetensors 2>"$here/err" || fail "a larger checkpoint: $(cat "$here/err")"
+grep -q "starting anew" "$here/err" || fail "a larger checkpoint must be told: $(cat "$here/err")"
 
 # recipes that are refused, one line each
 refused() { # refused "text" overrides...
@@ -112,6 +115,19 @@ grep -q "has read .* of the 8 test rows" "$here/err" || fail "it must say how ma
 "$alab" run "$here/own.yaml" --quiet --set seed=6 --out "$here/leak" 2>"$here/err" \
   --set "models=[{name: linear, features: {frozen: mine.safetensors}}]"
 [ $? -eq 2 ] || fail "frozen features of such weights must be refused: $(cat "$here/err")"
+
+# a checkpoint of other rows under the same names is not gone on with: what it has read would be denied
+cp -r "$here/images" "$here/grown"
+sed 's/^steps: 2/steps: 3000/; s/train: images/train: grown/; s/^out: .*/out: grown.safetensors/' "$here/mine.yaml" >"$here/grown.yaml"
+"$alab" pretrain "$here/grown.yaml" --set split_seed=5 2>"$here/err" &
+pid=$!
+sleep 1
+kill -INT $pid
+if ! wait $pid; then
+  cp "$here/grown/even/2.pgm" "$here/grown/odd/new.pgm"
+  "$alab" pretrain "$here/grown.yaml" --set split_seed=5 2>"$here/err" || fail "other rows: $(cat "$here/err")"
+  grep -q "starting anew" "$here/err" || fail "a checkpoint of other rows was gone on with: $(cat "$here/err")"
+fi
 
 # a train row that the test part holds too is not read: the official split of a set with twins
 mkdir -p "$here/twins"
