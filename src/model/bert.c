@@ -313,6 +313,7 @@ const al_model_type al_model_bert = {
     .params = bert_params,
     .check = check_bert,
     .settings = settings_of_bert,
+    .files = {"weights"},
     .open = open_bert,
     .fit = fit_bert,
     .predict = predict_bert,

@@ -238,6 +238,7 @@ const al_model_type al_model_linear = {
     .params = linear_params,
     .check = check_linear,
     .settings = al_model_input_settings,
+    .files = {"features.frozen"},
     .open = open_linear,
     .fit = fit_linear,
     .predict = predict_linear,

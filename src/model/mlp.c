@@ -154,6 +154,7 @@ const al_model_type al_model_mlp = {
     .params = mlp_params,
     .check = check_mlp,
     .settings = al_model_input_settings,
+    .files = {"features.frozen"},
     .open = open_mlp,
     .fit = fit_mlp,
     .predict = predict_mlp,

@@ -88,6 +88,7 @@ typedef struct al_model_type {
   /* Replaces, in what al_params_nondefault left of the params, every file name by what its content is: a cell's hash is
    * of content. NULL: no key names a file. */
   al_status (*settings)(json_t *nondefault, const char *base);
+  const char *files[4]; /* the keys that `settings` replaces ("features.frozen"), then NULL; `tune` cannot set them */
   al_status (*open)(al_model **out, const json_t *params, const al_model_source *source);
   al_status (*fit)(al_model *model, const al_training *training);
   al_status (*predict)(al_model *model, const int32_t *rows, size_t n, const al_prediction *out);
@@ -114,7 +115,10 @@ typedef struct al_model_type {
 
 extern const al_model_type *const al_models[]; /* ends with NULL */
 const al_model_type *al_model_find(const char *name);
-/* What a model of these params gives. */
+/* The type's check, of each candidate that the params' `tune` has. */
+al_status al_model_check(const al_model_type *type, const json_t *params, al_kind kind, const char *base,
+                         const char *where) AL_MUST_USE;
+/* What a model of these params gives: with `tune`, what each candidate gives. */
 unsigned al_model_gives(const al_model_type *type, const json_t *params, const char *base);
 /* Fresh: what of a model's params a cell's hash holds (no defaults, files by content). */
 al_status al_model_settings(json_t **out, const al_model_type *type, const json_t *params,

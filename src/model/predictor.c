@@ -6,13 +6,14 @@
 #include "model/predictor.h"
 
 #include "base/memory.h"
+#include "model/candidates.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDS = 5, LEAST_FOR_FOLDS = 10, MOST_CANDIDATES = 64 };
+enum { FOLDS = 5, LEAST_FOR_FOLDS = 10 };
 static const double least_probability = 1e-12, widest = 20.0; /* of a log loss; of a temperature and its inverse */
 
 struct al_predictor {
@@ -38,100 +39,68 @@ static const char *text_of(const json_t *params, const char *key) {
   return json_is_string(value) ? json_string_value(value) : "";
 }
 
-bool al_predictor_reads_holdout(const json_t *params) {
+static bool candidate_reads_holdout(const json_t *params) {
   const json_t *stop = json_object_get(json_object_get(params, "train"), "early_stop");
   return strcmp(text_of(params, "calibrate"), "temperature") == 0 || (stop != NULL && !json_is_null(stop));
 }
 
-/* `value` at a dotted path of fresh params. */
-static al_status set_at(json_t *params, const char *path, const json_t *value) {
+bool al_predictor_reads_holdout(const json_t *params) {
+  bool reads = false;
+  size_t count;
+  if (al_candidates_count(&count, params, "") != AL_OK) return candidate_reads_holdout(params);
+  for (size_t i = 0; i < count && !reads; i++) {
+    json_t *given = NULL;
+    reads = al_candidate_given(&given, NULL, 0, params, i, "") == AL_OK && candidate_reads_holdout(given);
+    json_decref(given);
+  }
+  return reads;
+}
+
+static const json_t *value_at(const json_t *params, const char *path) {
   const char *dot;
   while ((dot = strchr(path, '.')) != NULL) {
     char key[64];
     snprintf(key, sizeof key, "%.*s", (int)(dot - path), path);
     params = json_object_get(params, key);
-    if (!json_is_object(params)) return al_fail(AL_BAD_INPUT, "there is no mapping '%s'", key);
     path = dot + 1;
   }
-  return json_object_set_new(params, path, json_deep_copy(value)) == 0 ? AL_OK
-                                                                       : al_fail(AL_ENVIRONMENT, "out of memory");
+  return json_object_get(params, path);
 }
 
-/* The params of candidate `which`, and what of it was chosen in words. Without `tune` the params as they are. */
-static al_status candidate(json_t **out, char *text, size_t size, const al_model_type *type, const json_t *params,
-                           size_t which, const char *where) {
-  al_status status = AL_OK;
-  const json_t *tune = json_object_get(params, "tune");
-  json_t *given = json_deep_copy(params);
-  const char *key;
-  json_t *values;
-  size_t used = 0;
-  char inner[300];
-  *out = NULL;
-  *text = '\0';
-  if (given == NULL) return al_fail(AL_ENVIRONMENT, "out of memory");
-  json_object_foreach((json_t *)(uintptr_t)tune, key, values) {
-    if (strcmp(key, "by") == 0) continue;
-    size_t n = json_array_size(values);
-    const json_t *value = json_array_get(values, which % n);
-    which /= n;
-    status = set_at(given, key, value);
-    if (status != AL_OK) {
-      (void)al_context(status, "%s.tune.%s", where, key);
-      goto done;
-    }
-    char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
-    if (used < size) used += (size_t)snprintf(text + used, size - used, "%s%s = %s", used == 0 ? "" : ", ", key, shown);
-    free(shown);
+/* A cell's hash has the content of the files that the params around `tune` name, and of `tune` the text. */
+static al_status same_files(const al_model_type *type, const json_t *params, const json_t *candidate,
+                            const char *where) {
+  for (size_t f = 0; type->files[f] != NULL; f++) {
+    const json_t *one = value_at(params, type->files[f]), *other = value_at(candidate, type->files[f]);
+    if (one != other && !json_equal(one, other))
+      return al_fail(AL_BAD_INPUT,
+                     "%s.tune: %s names files, and files are compared as models of their own: list each "
+                     "under models, outside tune",
+                     where, type->files[f]);
   }
-  snprintf(inner, sizeof inner, "%s.tune", where);
-  status = al_params_resolve(out, type->params, given, json_is_object(tune) ? inner : where);
-done:
-  json_decref(given);
-  return status;
-}
-
-static al_status count_candidates(size_t *count, const json_t *tune, const char *where) {
-  const char *key;
-  json_t *values;
-  *count = 1;
-  if (tune == NULL || json_is_null(tune)) return AL_OK;
-  if (!json_is_object(tune)) return al_fail(AL_BAD_INPUT, "%s.tune: give {KEY: [values], by: cv}", where);
-  if (strcmp(text_of(tune, "by"), "cv") != 0)
-    return al_fail(AL_BAD_INPUT, "%s.tune.by: give cv, the cross-validation on the labelled set", where);
-  json_object_foreach((json_t *)(uintptr_t)tune, key, values) {
-    if (strcmp(key, "by") == 0) continue;
-    if (strcmp(key, "tune") == 0 || strcmp(key, "calibrate") == 0)
-      return al_fail(AL_BAD_INPUT, "%s.tune: %s cannot be tuned", where, key);
-    if (!json_is_array(values) || json_array_size(values) == 0)
-      return al_fail(AL_BAD_INPUT, "%s.tune.%s: give a list of values", where, key);
-    *count *= json_array_size(values);
-    if (*count > MOST_CANDIDATES)
-      return al_fail(AL_BAD_INPUT, "%s.tune: more than %d combinations", where, MOST_CANDIDATES);
-  }
-  if (json_object_size(tune) < 2) return al_fail(AL_BAD_INPUT, "%s.tune: names no key", where);
   return AL_OK;
 }
 
 al_status al_predictor_check(const al_model_type *type, const json_t *params, size_t holdout, const char *where) {
   al_status status;
   size_t count;
-  json_t *resolved = NULL;
-  char text[300];
-  AL_TRY(count_candidates(&count, json_object_get(params, "tune"), where));
+  json_t *candidate = NULL;
+  AL_TRY(al_candidates_count(&count, params, where));
   for (size_t i = 0; i < count; i++) {
-    AL_TRY(candidate(&resolved, text, sizeof text, type, params, i, where));
-    json_decref(resolved);
-    resolved = NULL;
-  }
-  if (count > 1 && strcmp(text_of(json_object_get(params, "train"), "start"), "warm") == 0) {
-    status = al_fail(AL_BAD_INPUT, "%s.tune: what is tuned starts cold; give train.start: cold", where);
-    goto done;
+    json_decref(candidate);
+    AL_TRY(al_candidate(&candidate, NULL, 0, type, params, i, where));
+    AL_TRY(same_files(type, params, candidate, where));
+    if (count > 1 && strcmp(text_of(json_object_get(candidate, "train"), "start"), "warm") == 0) {
+      status = al_fail(AL_BAD_INPUT, "%s.tune: what is tuned starts cold; give train.start: cold", where);
+      goto done;
+    }
   }
   if (holdout == 0 && al_predictor_reads_holdout(params))
-    status = al_fail(AL_BAD_INPUT, "%s: %s reads the hold-out; give holdout: {size: N}", where,
-                     strcmp(text_of(params, "calibrate"), "none") == 0 ? "early_stop" : "calibrate: temperature");
+    status =
+        al_fail(AL_BAD_INPUT, "%s: %s reads the hold-out; give holdout: {size: N}", where,
+                strcmp(text_of(params, "calibrate"), "temperature") == 0 ? "calibrate: temperature" : "early_stop");
 done:
+  json_decref(candidate);
   return status;
 }
 
@@ -149,14 +118,14 @@ al_status al_predictor_open(al_predictor **out, const al_model_type *type, const
   p->temperature = 1.0;
   p->loss = NAN;
   p->calibrate = strcmp(text_of(params, "calibrate"), "temperature") == 0;
-  AL_TRY(count_candidates(&p->count, json_object_get(params, "tune"), source->where));
+  AL_TRY(al_candidates_count(&p->count, params, source->where));
   AL_TRY(AL_NEW(&p->candidates, p->count));
   AL_TRY(AL_NEW(&p->params, p->count));
   p->chosen_text = json_array();
   for (size_t i = 0; i < p->count; i++) {
     al_model_source own = *source;
     own.announce = source->announce && i == 0;
-    AL_TRY(candidate(&p->params[i], text, sizeof text, type, params, i, source->where));
+    AL_TRY(al_candidate(&p->params[i], text, sizeof text, type, params, i, source->where));
     json_array_append_new(p->chosen_text, json_string(text));
     AL_TRY(type->open(&p->candidates[i], p->params[i], &own));
   }

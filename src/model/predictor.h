@@ -8,10 +8,11 @@
 
 typedef struct al_predictor al_predictor;
 
-/* Keys that any model has, and what they need: AL_BAD_INPUT naming the key. holdout: rows that a cell holds out. */
+/* Keys that any model has, and what they need, in every candidate of `tune`: AL_BAD_INPUT naming the key. holdout: rows
+ * that a cell holds out. */
 al_status al_predictor_check(const al_model_type *type, const json_t *params, size_t holdout,
                              const char *where) AL_MUST_USE;
-/* Does a fit look at the hold-out (calibrate, early stopping)? */
+/* Does a fit look at the hold-out (calibrate, early stopping, that of any candidate of `tune` too)? */
 bool al_predictor_reads_holdout(const json_t *params);
 
 al_status al_predictor_open(al_predictor **out, const al_model_type *type, const json_t *params,

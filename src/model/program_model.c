@@ -258,6 +258,7 @@ const al_model_type al_model_exec = {
     .params = exec_params,
     .check = check_exec,
     .settings = settings_of_exec,
+    .files = {"command", "files", "features.frozen"},
     .open = open_exec,
     .fit = fit_exec,
     .predict = predict_exec,

@@ -224,6 +224,7 @@ const al_model_type al_model_resnet = {
     .params = resnet_params,
     .check = check_resnet,
     .settings = settings_of_resnet,
+    .files = {"weights"},
     .open = open_resnet,
     .fit = fit_resnet,
     .predict = predict_resnet,

@@ -64,8 +64,6 @@ static al_status check_script(const json_t *params, al_kind kind, const char *ba
   (void)base; /* the file itself is looked at for the cell's hash: a bad one ends the study */
   bool tokens = reads_tokens(params), limited = !json_is_null(json_object_get(params, "max_tokens"));
   if (!tokens && limited) return al_fail(AL_BAD_INPUT, "%s.max_tokens: images have no tokens", where);
-  if (json_object_get(json_object_get(params, "tune"), "file") != NULL)
-    return al_fail(AL_BAD_INPUT, "%s.tune.file: files are compared as models of their own", where);
   if (kind != (tokens ? AL_TEXT : AL_IMAGE))
     return al_fail(AL_BAD_INPUT, "%s.inputs: %s", where,
                    tokens ? "tokens is for text only" : "pixels is for images only");
@@ -247,6 +245,7 @@ const al_model_type al_model_torchscript = {
     .params = script_params,
     .check = check_script,
     .settings = settings_of_script,
+    .files = {"file"},
     .open = open_script,
     .fit = fit_script,
     .predict = predict_script,

@@ -300,7 +300,7 @@ static al_status add_all(builder *b, bool references) {
         snprintf(where, sizeof where, "%s: models[%zu]", e->path, m);
         if (replicate >= b->replicates[m]) continue;
         AL_TRY(al_predictor_check(cell.model, cell.model_options, cell.holdout, where));
-        status = cell.model->check(cell.model_options, problem->dataset->kind, e->base, where);
+        status = al_model_check(cell.model, cell.model_options, problem->dataset->kind, e->base, where);
         if (status == AL_ENVIRONMENT) goto done; /* missing weights are no impossible combination */
         if (status != AL_OK) {
           if (replicate == 0 && !references)
@@ -308,7 +308,9 @@ static al_status add_all(builder *b, bool references) {
           status = AL_OK;
           continue;
         }
-        bool fixed = cell.model->deterministic && al_pool_is_fixed(problem->entry) && problem->split_count == 1;
+        /* a model that reads the hold-out is not trained on it, and each replicate has its own */
+        bool fixed = cell.model->deterministic && al_pool_is_fixed(problem->entry) && problem->split_count == 1 &&
+                     !al_predictor_reads_holdout(cell.model_options);
         if (!references)
           AL_TRY(add_strategies(b, &cell, pool));
         else if (replicate == 0 || !fixed)

@@ -69,6 +69,16 @@ run --out "$here/e" --set stop.cost=2000 --only strategy=random --only dataset=s
 run --out "$here/g" --set stop.accuracy=0.01 --only strategy=random || fail "stop by accuracy"
 grep -h '"end":"accuracy"' "$here"/g/cells/*random*.jsonl | grep -q . || fail "the reason must be accuracy"
 
+# one full-data reference serves all replicates of a fixed pool, but not of a model that reads the hold-out: each replicate has its own
+run --out "$here/h" --set 'models[0].calibrate=temperature' --set query.rounds=1 --only strategy=full-data --only strategy=random || fail "calibrated"
+for dataset in synthetic-text synthetic-images; do
+  [ "$(ls "$here"/a/cells/$dataset.linear.full-data.*.jsonl | grep -vc timing)" -eq 1 ] || fail "one reference of $dataset expected"
+  two=$(ls "$here"/h/cells/$dataset.linear.full-data.r[01].*.jsonl | grep -v timing)
+  [ "$(echo "$two" | wc -l)" -eq 2 ] || fail "a reference a replicate of $dataset expected: $two"
+  [ "$(for log in $two; do grep -o 'calibrated: temperature [^ ]*' "$log" | head -n 1; done | sort -u | wc -l)" -eq 2 ] ||
+    fail "both references of $dataset were calibrated on the same rows"
+done
+
 # bad input: one line, status 2, nothing lost
 expect2() { # expect2 "text" command...
   local text=$1

@@ -250,12 +250,139 @@ static void refusals(void **state) {
   }
 }
 
+static json_t *resolved(const al_model_type *type, const char *text) {
+  json_t *given = json_loads(text, 0, NULL), *params = NULL;
+  if (given == NULL) fail_msg("not JSON: %s", text);
+  assert_ok(al_params_resolve(&params, type->params, given, "here"));
+  json_decref(given);
+  return params;
+}
+
+/* What is refused outside `tune` is refused in any candidate of it; the params around it do not count. */
+static void every_candidate_is_checked(void **state) {
+  (void)state;
+  static const struct {
+    const char *model, *params, *says; /* says NULL: accepted */
+    size_t holdout;
+  } cases[] = {
+      {"mlp", "{\"tune\": {\"train.start\": [\"warm\"], \"train.lr\": [0.1, 0.01], \"by\": \"cv\"}}", "starts cold", 5},
+      {"mlp", "{\"tune\": {\"train\": [{}, {\"start\": \"warm\"}], \"by\": \"cv\"}}", "starts cold", 5},
+      {"mlp", "{\"train\": {\"start\": \"warm\"}, \"tune\": {\"train.lr\": [0.1, 0.01], \"by\": \"cv\"}}",
+       "starts cold", 5},
+      {"mlp", "{\"tune\": {\"train.start\": [\"warm\"], \"by\": \"cv\"}}", NULL, 5},
+      {"mlp", "{\"tune\": {\"train.early_stop\": [{\"patience\": 1}], \"by\": \"cv\"}}",
+       "early_stop reads the hold-out", 0},
+      {"mlp", "{\"tune\": {\"train\": [{}, {\"early_stop\": {\"patience\": 1}}], \"by\": \"cv\"}}", "early_stop reads",
+       0},
+      {"mlp", "{\"tune\": {\"train.early_stop\": [null, {\"patience\": 1}], \"by\": \"cv\"}}", NULL, 5},
+      {"linear", "{\"tune\": {\"features\": [\"columns\", {\"frozen\": \"w\"}], \"by\": \"cv\"}}",
+       "features.frozen names files", 5},
+      {"mlp", "{\"features\": {\"frozen\": \"v\"}, \"tune\": {\"features.frozen\": [\"v\", \"w\"], \"by\": \"cv\"}}",
+       "features.frozen names files", 5},
+      {"mlp",
+       "{\"features\": {\"frozen\": \"v\"}, \"tune\": {\"features.pooling\": [\"cls\", \"mean\"], \"by\": \"cv\"}}",
+       NULL, 5},
+      {"exec", "{\"command\": [\"a\"], \"tune\": {\"command\": [[\"a\"], [\"b\"]], \"by\": \"cv\"}}",
+       "command names files", 5},
+      {"exec", "{\"command\": [\"a\"], \"tune\": {\"files\": [[\"b\"]], \"by\": \"cv\"}}", "tune: files names files",
+       5},
+      {"exec", "{\"command\": [\"a\"], \"tune\": {\"options\": [{\"C\": 1}, {}], \"by\": \"cv\"}}", NULL, 5},
+      {"bert", "{\"weights\": \"v\", \"tune\": {\"weights\": [\"v\", \"w\"], \"by\": \"cv\"}}", "weights names files",
+       5},
+      {"resnet", "{\"weights\": \"v\", \"tune\": {\"weights\": [\"w\"], \"by\": \"cv\"}}", "weights names files", 5},
+      {"torchscript", "{\"file\": \"v\", \"inputs\": \"pixels\", \"tune\": {\"file\": [\"v\", \"w\"], \"by\": \"cv\"}}",
+       "file names files", 5},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const al_model_type *type = al_model_find(cases[i].model);
+    if (type == NULL) continue; /* built without libtorch */
+    json_t *params = resolved(type, cases[i].params);
+    al_status status = al_predictor_check(type, params, cases[i].holdout, "here");
+    if (cases[i].says == NULL)
+      assert_ok(status);
+    else
+      assert_fails(AL_BAD_INPUT, status, cases[i].says);
+    json_decref(params);
+  }
+}
+
+/* Whatever a model's settings replace by content, `tune` cannot set: a model with the one says the other. */
+static void files_are_named_beside_settings(void **state) {
+  (void)state;
+  for (size_t i = 0; al_models[i] != NULL; i++)
+    assert_true((al_models[i]->settings == NULL) == (al_models[i]->files[0] == NULL));
+}
+
+static void any_candidate_reads_the_holdout(void **state) {
+  (void)state;
+  static const struct {
+    const char *params;
+    bool reads;
+  } cases[] = {
+      {"{}", false},
+      {"{\"calibrate\": \"temperature\"}", true},
+      {"{\"train\": {\"early_stop\": {\"patience\": 1}}}", true},
+      {"{\"tune\": {\"train.lr\": [0.1], \"by\": \"cv\"}}", false},
+      {"{\"tune\": {\"train.lr\": [0.1], \"train.early_stop\": [null, {\"patience\": 1}], \"by\": \"cv\"}}", true},
+      {"{\"tune\": {\"train\": [{}, {\"early_stop\": {\"patience\": 1}}], \"by\": \"cv\"}}", true},
+      {"{\"train\": {\"early_stop\": {\"patience\": 1}}, \"tune\": {\"train.early_stop\": [null], \"by\": \"cv\"}}",
+       false},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    json_t *params = resolved(al_model_find("mlp"), cases[i].params);
+    if (al_predictor_reads_holdout(params) != cases[i].reads) fail_msg("%s", cases[i].params);
+    json_decref(params);
+  }
+}
+
+static void every_candidate_suits_the_data(void **state) {
+  (void)state;
+  const al_model_type *linear = al_model_find("linear"), *mlp = al_model_find("mlp");
+  json_t *params = resolved(linear, "{\"tune\": {\"features\": [\"columns\", \"tfidf\"], \"by\": \"cv\"}}");
+  assert_ok(linear->check(params, AL_TABULAR, NULL, "here"));
+  assert_fails(AL_BAD_INPUT, al_model_check(linear, params, AL_TABULAR, NULL, "here"), "here.tune.features: ");
+  json_decref(params);
+  params = resolved(mlp, "{\"mc\": {\"by\": \"ensemble\"}, \"tune\": {\"train.start\": [\"warm\"], \"by\": \"cv\"}}");
+  assert_ok(mlp->check(params, AL_TABULAR, NULL, "here"));
+  assert_fails(AL_BAD_INPUT, al_model_check(mlp, params, AL_TABULAR, NULL, "here"), "start cold");
+  json_decref(params);
+  params = resolved(mlp, "{\"tune\": {\"train.lr\": [0.1, 0.01], \"by\": \"cv\"}}");
+  assert_ok(al_model_check(mlp, params, AL_TABULAR, NULL, "here"));
+  json_decref(params);
+}
+
+/* Stochastic passes are given if each candidate has them. */
+static void gives_what_every_candidate_gives(void **state) {
+  (void)state;
+  const al_model_type *mlp = al_model_find("mlp");
+  static const struct {
+    const char *params;
+    bool mc;
+  } cases[] = {
+      {"{\"tune\": {\"train.dropout\": [0.1, 0], \"by\": \"cv\"}}", false},
+      {"{\"tune\": {\"train.dropout\": [0.1, 0.2], \"by\": \"cv\"}}", true},
+      {"{\"train\": {\"dropout\": 0}, \"tune\": {\"train.dropout\": [0.1, 0.2], \"by\": \"cv\"}}", true},
+      {"{\"mc\": {\"by\": \"bootstrap\"}, \"tune\": {\"train.dropout\": [0.1, 0], \"by\": \"cv\"}}", true},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    json_t *params = resolved(mlp, cases[i].params);
+    unsigned without = mlp->gives & ~(unsigned)AL_GIVES_MC;
+    assert_int_equal(al_model_gives(mlp, params, NULL), cases[i].mc ? mlp->gives : without);
+    json_decref(params);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(temperature_is_the_minimum),
       cmocka_unit_test(calibrated_linear),
       cmocka_unit_test(tuned_linear),
       cmocka_unit_test(refusals),
+      cmocka_unit_test(every_candidate_is_checked),
+      cmocka_unit_test(files_are_named_beside_settings),
+      cmocka_unit_test(any_candidate_reads_the_holdout),
+      cmocka_unit_test(every_candidate_suits_the_data),
+      cmocka_unit_test(gives_what_every_candidate_gives),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
