@@ -294,7 +294,10 @@ static void remember(const problem *q, workspace *w) {
   copy_vector(q, &w->next_g, &w->y[at]);
   add_scaled(q, -1.0, &w->g, &w->y[at]);
   double curvature = dot(q, &w->s[at], &w->y[at]);
-  if (curvature <= 0.0) return; /* rounding at the optimum */
+  if (curvature <= 0.0) { /* rounding at the optimum: not kept, and the oldest pair, which it overwrote, is given up */
+    if (w->pairs == MEMORY) w->pairs--;
+    return;
+  }
   w->rho[at] = 1.0 / curvature;
   w->newest = at;
   if (w->pairs < MEMORY) w->pairs++;
