@@ -1,7 +1,8 @@
 /* AL_SIMD in front of a function: one clone a vector width, chosen at load time, so that the baseline build runs
  * everywhere and uses what the CPU has. Sums are spread over AL_LANES fixed partial sums and added up in a fixed order,
- * and ISO C keeps the compiler from fusing products into sums, so that all clones give the same bits. (BLAS and libm
- * have clones of their own, which need not.) */
+ * and ISO C keeps the compiler from fusing products into sums, so that all clones of C code give the same bits.
+ * torch/kernels.cpp is GNU C++, where GCC does fuse them in the clones for v3 and v4, which have FMA: these round other
+ * than the default clone, as the clones of BLAS and libm may. */
 #ifndef AL_BASE_SIMD_H
 #define AL_BASE_SIMD_H
 
