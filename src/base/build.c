@@ -3,6 +3,7 @@
 
 #include <cblas.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,27 @@ void al_gpu_kind(char *kind, size_t size, const char *folder) {
   globfree(&found);
 }
 
+void al_torch_module_path(char *path, size_t size) {
+  static const char *const places[] = {"", "../", "../lib/alab/"};
+  const char *chosen = getenv("ALAB_TORCH_MODULE");
+  if (chosen != NULL && *chosen != '\0') { /* a file: dlopen would look for a name without a folder elsewhere */
+    snprintf(path, size, "%s%s", strchr(chosen, '/') == NULL ? "./" : "", chosen);
+    return;
+  }
+  char folder[PATH_MAX] = "./";
+  ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
+  if (length > 0) {
+    folder[length] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL) slash[1] = '\0';
+  }
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    snprintf(path, size, "%s%slibalab_torch.so", folder, places[i]);
+    if (access(path, R_OK) == 0) return;
+  }
+  *path = '\0';
+}
+
 static bool hash_file(XXH3_state_t *state, const char *path) {
   char bytes[1 << 16];
   FILE *file = fopen(path, "rbe");
@@ -67,17 +89,12 @@ static bool hash_file(XXH3_state_t *state, const char *path) {
 al_status al_build_id(char hex[33]) {
   static char known[33];
   XXH3_state_t state;
-  char path[4096];
+  char module[PATH_MAX + 64];
   if (*known == '\0') {
     XXH3_128bits_reset(&state);
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 32);
-    if (length <= 0 || !hash_file(&state, "/proc/self/exe")) return al_fail_errno("cannot read the running executable");
-    path[length] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash != NULL) {
-      memcpy(slash + 1, "libalab_torch.so", sizeof "libalab_torch.so");
-      (void)hash_file(&state, path); /* built without torch: nothing to add */
-    }
+    if (!hash_file(&state, "/proc/self/exe")) return al_fail_errno("cannot read the running executable");
+    al_torch_module_path(module, sizeof module);
+    (void)hash_file(&state, module); /* built without torch: nothing to add */
     XXH128_hash_t hash = XXH3_128bits_digest(&state);
     snprintf(known, sizeof known, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
   }

@@ -6,8 +6,12 @@
 
 #include <stddef.h>
 
-/* XXH3-128 in hex of the running executable and of the libtorch module beside it: same bytes, same results on one kind
- * of processor. Computed once a process. */
+/* Where the libtorch module is that this program loads: ALAB_TORCH_MODULE, else libalab_torch.so beside the executable,
+ * one folder up, or in ../lib/alab. "" where there is none. */
+void al_torch_module_path(char *path, size_t size);
+
+/* XXH3-128 in hex of the running executable and of its libtorch module: same bytes, same results on one kind of
+ * processor. Computed once a process. */
 al_status al_build_id(char hex[33]) AL_MUST_USE;
 
 /* The processor's model name, "unknown" where the system does not tell. */

@@ -7,7 +7,7 @@
 #include <jansson.h>
 
 /* {"version", "compiler", "flags", "blas", "libtorch" (null when built without), "id"}: id is the XXH3-128 of the
- * running executable and the torch module beside it, so that it changes when the code does. Fresh. */
+ * running executable and its torch module, so that it changes when the code does. Fresh. */
 al_status al_host_build(json_t **out) AL_MUST_USE;
 /* Appends the start line of a timing file: the build's parts, host and CPU, and what the model is computed on (NULL:
  * the CPU). */

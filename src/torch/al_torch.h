@@ -138,8 +138,7 @@ typedef struct al_torch_api {
   const char *name; /* of the library, for messages */
 } al_torch_api;
 
-/* Loads the module on first use: beside the executable, one folder up, in ../lib/alab, or ALAB_TORCH_MODULE. Missing:
- * AL_ENVIRONMENT. */
+/* Loads the module (al_torch_module_path) on first use. Missing: AL_ENVIRONMENT. */
 al_status al_torch_load(const al_torch_api **out) AL_MUST_USE;
 
 /* AL_DEVICE_.. of "cpu" or "cuda". */

@@ -6,34 +6,18 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const al_torch_api *loaded;
-
-static void *open_beside(const char *folder, const char *where) {
-  char path[PATH_MAX + 64];
-  snprintf(path, sizeof path, "%s/%slibalab_torch.so", folder, where);
-  return access(path, R_OK) == 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-}
 
 al_status al_torch_load(const al_torch_api **out) {
   *out = loaded;
   if (loaded != NULL) return AL_OK;
-  char folder[PATH_MAX] = ".";
-  ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
-  if (length > 0) {
-    folder[length] = '\0';
-    char *slash = strrchr(folder, '/');
-    if (slash != NULL) *slash = '\0';
-  }
-  const char *chosen = getenv("ALAB_TORCH_MODULE");
-  void *module = chosen != NULL && *chosen != '\0' ? dlopen(chosen, RTLD_NOW | RTLD_LOCAL) : NULL;
-  static const char *const places[] = {"", "../", "../lib/alab/"};
-  for (size_t i = 0; module == NULL && i < 3; i++) module = open_beside(folder, places[i]);
+  char path[PATH_MAX + 64];
+  al_torch_module_path(path, sizeof path);
+  void *module = *path == '\0' ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (module == NULL) {
-    const char *why = dlerror();
+    const char *why = *path == '\0' ? NULL : dlerror();
     return al_fail(AL_ENVIRONMENT,
                    "cannot load libalab_torch.so (%s); build with -DALAB_TORCH=ON or set ALAB_TORCH_MODULE",
                    why == NULL ? "not found beside alab" : why);
