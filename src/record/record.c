@@ -159,6 +159,26 @@ done:
   return status;
 }
 
+/* The log is emptied and not removed: who waits for its lock would hold that of a file which is gone. The timing file
+ * goes first, so that a kill in between leaves a log that is not taken for one of the build to come. */
+al_status al_record_clear(const char *folder, const char *name) {
+  al_status status;
+  al_record record = {.file = -1};
+  char *timing = NULL;
+  AL_TRY(open_and_lock(&record, folder, name));
+  AL_TRY(al_format(&timing, "%s/cells/%s.timing.jsonl", folder, name));
+  if (unlink(timing) != 0 && errno != ENOENT) {
+    status = al_fail_errno("cannot remove %s", timing);
+    goto done;
+  }
+  AL_TRY(cut_at(&record, 0));
+done:
+  if (record.file >= 0) close(record.file);
+  free(record.path);
+  free(timing);
+  return status;
+}
+
 al_status al_record_append(al_record *record, json_t *round) {
   char digest[33];
   al_status status = add_digest(round, record->last_digest, digest);

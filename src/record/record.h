@@ -28,7 +28,10 @@ al_status al_record_open(al_record **out, const char *folder, const char *name, 
                          json_t **end) AL_MUST_USE;
 /* One write and one fdatasync; `round` gets its digest added. Disk full: the partial line is cut off again. */
 al_status al_record_append(al_record *record, json_t *round) AL_MUST_USE;
-/* Drops the end line and every round from `keep` on (a raised budget, or a build that changed: keep 0). */
+/* Empties the log of an unfinished cell, which is to start anew, and removes its timing file. Another run holds the
+ * cell's lock: AL_BAD_INPUT, and nothing is touched. */
+al_status al_record_clear(const char *folder, const char *name) AL_MUST_USE;
+/* Drops the end line and every round from `keep` on (a raised budget). */
 al_status al_record_truncate(al_record *record, size_t keep) AL_MUST_USE;
 al_status al_record_finish(al_record *record, json_t *end) AL_MUST_USE;
 void al_record_close(al_record *record); /* releases the lock; NULL is fine */

@@ -447,10 +447,10 @@ done:
 
 static size_t logged_batch(const json_t *line) { return json_array_size(json_object_get(line, "asked")); }
 
-/* How many logged rounds stand under the present budget: all, or all but a last batch that an older budget cut short.
+/* How many logged rounds stand under the present budget: all, or all but a last batch that a budget cut short. Where it
+ * is the present one, doing that round again gives its bytes, and the loop knows again that nothing more is paid for.
  */
-static al_status rounds_to_keep(const al_cell *cell, const json_t *rounds, const json_t *end, size_t pool_size,
-                                size_t *keep) {
+static al_status rounds_to_keep(const al_cell *cell, const json_t *rounds, size_t pool_size, size_t *keep) {
   size_t count = json_array_size(rounds), asked = 0;
   *keep = count;
   if (cell->strategy == NULL || count == 0) return AL_OK;
@@ -468,7 +468,7 @@ static al_status rounds_to_keep(const al_cell *cell, const json_t *rounds, const
   size_t before = asked - logged_batch(last), left = pool_size - before;
   size_t whole = count == 1 ? (size_t)al_params_int(cell->initial, "size") : cell->batch;
   if (whole > left) whole = left;
-  if (end != NULL && logged_batch(last) < whole) *keep = count - 1;
+  if (logged_batch(last) < whole) *keep = count - 1;
   return AL_OK;
 }
 
@@ -557,18 +557,45 @@ static bool ended_under(const json_t *end, const al_budget *budget) {
   return equal;
 }
 
-al_status al_cell_progress(const al_cell *cell, const char *folder, bool *complete, size_t *rounds) {
+/* Was everything in the log made by this executable? The timing file tells: each run that adds rounds says there first
+ * who it is. (study.json names only who came last to the folder, perhaps for other cells.) Rounds that nobody signed
+ * are not known to be ours. */
+static bool is_of_build(const al_log *log, const char *build) {
+  bool named = false;
+  for (size_t i = 0; i < json_array_size(log->timing); i++) {
+    const char *one = json_string_value(json_object_get(json_array_get(log->timing, i), "build"));
+    if (one == NULL) continue; /* a round's line */
+    if (strcmp(one, build) != 0) return false;
+    named = true;
+  }
+  return named || json_array_size(log->rounds) == 0;
+}
+
+al_status al_cell_progress(const al_cell *cell, const char *folder, bool *complete, bool *same_build, size_t *rounds) {
   al_log *log = NULL;
   bool begun = false;
   *complete = false;
+  *same_build = true;
   *rounds = 0;
   al_status status = al_log_begun(&begun, folder, cell->name);
   if (status == AL_OK && begun) status = al_log_read(&log, folder, cell->name);
   if (status != AL_OK || !begun) return status;
   *rounds = json_array_size(log->rounds);
   *complete = log->end != NULL && ended_under(log->end, &cell->budget);
+  *same_build = is_of_build(log, cell->build);
   al_log_free(log);
   return AL_OK;
+}
+
+/* An unfinished log of another build starts anew: its bits may differ. Here and not before the cells are dealt out, so
+ * that a log is emptied only by who runs its cell next, and never while another process writes it. */
+static al_status drop_other_build(const al_cell *cell, const char *folder) {
+  bool complete, same_build;
+  size_t rounds;
+  al_status status = al_cell_progress(cell, folder, &complete, &same_build, &rounds);
+  if (status != AL_OK || complete || same_build) return status;
+  status = al_record_clear(folder, cell->name);
+  return status == AL_OK ? al_checkpoints_prune(folder, cell->name, NULL, 0) : status;
 }
 
 static al_status finish(al_loop *l, const char *reason) {
@@ -591,7 +618,7 @@ static al_status open_log(al_loop *l, const char *folder, bool *ended) {
     *ended = true;
     goto done;
   }
-  AL_TRY(rounds_to_keep(l->cell, l->history, end, l->pool.size, &keep));
+  AL_TRY(rounds_to_keep(l->cell, l->history, l->pool.size, &keep));
   if (end != NULL || keep < json_array_size(l->history)) AL_TRY(al_record_truncate(l->record, keep));
   while (json_array_size(l->history) > keep) json_array_remove(l->history, json_array_size(l->history) - 1);
   if (l->cell->strategy != NULL && keep != 0) AL_TRY(replay_all(l, folder, keep));
@@ -606,6 +633,7 @@ al_status al_cell_run(const al_cell *cell, const char *folder, const al_cell_wat
   bool ended = false;
   al_status status;
   AL_TRY(set_up(&l, cell));
+  AL_TRY(drop_other_build(cell, folder));
   AL_TRY(open_log(&l, folder, &ended));
   if (ended) goto done;
   AL_TRY(al_host_start_line(folder, cell->name, cell->build, al_predictor_device(l.model)));

@@ -76,9 +76,11 @@ al_status al_cell_run(const al_cell *cell, const char *folder, const al_cell_wat
  * log. */
 al_status al_cell_probe(const al_cell *cell, size_t n, double *fit_seconds, double *predict_seconds) AL_MUST_USE;
 
-/* Has the log of this cell ended under this budget? *complete. A log beyond the budget is AL_BAD_INPUT that names
+/* Has the log of this cell ended under this budget (*complete), and is it of this build alone (*same_build; an
+ * unfinished one of another starts anew when the cell is run)? A log beyond the budget is AL_BAD_INPUT that names
  * --out. */
-al_status al_cell_progress(const al_cell *cell, const char *folder, bool *complete, size_t *rounds) AL_MUST_USE;
+al_status al_cell_progress(const al_cell *cell, const char *folder, bool *complete, bool *same_build,
+                           size_t *rounds) AL_MUST_USE;
 
 /* Texts in `value` that name one of `files` (al_strategy_files) become "content DIGEST", in its hash and its header:
  * where a user's file lies changes no line of a log. */

@@ -12,7 +12,6 @@
 #include "sim/pool.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -593,11 +592,10 @@ static al_status write_study(const al_study *study, const char *folder) {
   return status;
 }
 
-/* The folder must be new or this study's. *same_build: what stands there was written by this executable. */
-static al_status claim_folder(const al_study *study, const char *folder, bool *same_build) {
+/* The folder must be new or this study's. */
+static al_status claim_folder(const al_study *study, const char *folder) {
   char path[4096];
   json_t *before = NULL;
-  *same_build = true;
   snprintf(path, sizeof path, "%s/cells", folder);
   al_status status = al_folder_make(path);
   if (status != AL_OK) return status;
@@ -605,24 +603,12 @@ static al_status claim_folder(const al_study *study, const char *folder, bool *s
   if (access(path, F_OK) != 0) return AL_OK;
   status = al_study_read(&before, folder);
   if (status != AL_OK) return status;
-  const char *name = text_of(before, "study"), *build = text_of(json_object_get(before, "build"), "id");
+  const char *name = text_of(before, "study");
   if (name == NULL || strcmp(name, study->experiment->study) != 0)
     status = al_fail(AL_BAD_INPUT, "%s: the folder belongs to the study '%s', not to '%s'; give another with --out",
                      folder, name == NULL ? "?" : name, study->experiment->study);
-  *same_build = build != NULL && strcmp(build, text_of(study->build, "id")) == 0;
   json_decref(before);
   return status;
-}
-
-/* An unfinished log of another build starts anew: its bits may differ. */
-static al_status drop_log(const char *folder, const al_cell *cell) {
-  char path[4096];
-  static const char *const endings[] = {"jsonl", "timing.jsonl"};
-  for (size_t i = 0; i < 2; i++) {
-    snprintf(path, sizeof path, "%s/cells/%s.%s", folder, cell->name, endings[i]);
-    if (unlink(path) != 0 && errno != ENOENT) return al_fail_errno("cannot remove %s", path);
-  }
-  return al_checkpoints_prune(folder, cell->name, NULL, 0);
 }
 
 typedef struct {
@@ -645,7 +631,7 @@ typedef struct {
   size_t count, complete, kept_from_other_build, restarted;
 } todo;
 
-static al_status list_todo(todo *list, al_study *study, const char *folder, const bool *keep, bool same_build) {
+static al_status list_todo(todo *list, al_study *study, const char *folder, const bool *keep) {
   al_status status;
   AL_TRY(AL_NEW(&list->tasks, study->cell_count));
   AL_TRY(AL_NEW(&list->contexts, study->cell_count));
@@ -654,16 +640,15 @@ static al_status list_todo(todo *list, al_study *study, const char *folder, cons
     for (size_t i = 0; i < study->cell_count; i++) {
       al_cell *cell = &study->cells[i];
       if (!keep[i] || (cell->strategy == NULL) != (pass == 0)) continue;
-      bool complete = false;
+      bool complete = false, same_build = true;
       size_t rounds = 0;
-      AL_TRY(al_cell_progress(cell, folder, &complete, &rounds));
+      AL_TRY(al_cell_progress(cell, folder, &complete, &same_build, &rounds));
       if (complete) {
         list->complete++;
         list->kept_from_other_build += !same_build;
         continue;
       }
-      if (!same_build && rounds != 0) {
-        AL_TRY(drop_log(folder, cell));
+      if (!same_build) {
         list->restarted++;
         rounds = 0;
       }
@@ -691,14 +676,14 @@ static void name_left_out(const al_study *study) {
 
 al_status al_study_run(al_study *study, const al_run_options *options) {
   al_status status;
-  bool *keep = NULL, same_build = true;
+  bool *keep = NULL;
   todo list = {0};
   size_t failed = 0;
   name_left_out(study);
   AL_TRY(choose(&keep, study, options));
   AL_TRY(al_study_prepare(study));
-  AL_TRY(claim_folder(study, options->folder, &same_build));
-  AL_TRY(list_todo(&list, study, options->folder, keep, same_build));
+  AL_TRY(claim_folder(study, options->folder));
+  AL_TRY(list_todo(&list, study, options->folder, keep));
   AL_TRY(write_study(study, options->folder));
   if (list.complete != 0) al_log_notice("%zu cells are complete already", list.complete);
   if (list.kept_from_other_build != 0)
