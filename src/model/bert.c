@@ -52,11 +52,10 @@ static const al_param bert_params[] = {
     {0}};
 
 struct al_model {
-  al_trainer trainer;
+  al_trainer trainer; /* first: al_trained_fit and its kin read no more than this */
   al_text_feed texts; /* compact: VOCABULARY; row of a token id, or -1 */
   int32_t *token_of;  /* kept rows: their token ids */
   size_t kept;
-  float *head, *bias;
 };
 
 static void free_bert(al_model *model) {
@@ -64,8 +63,6 @@ static void free_bert(al_model *model) {
   al_trainer_free(&model->trainer);
   al_text_feed_free(&model->texts);
   free(model->token_of);
-  free(model->head);
-  free(model->bias);
   free(model);
 }
 
@@ -184,8 +181,6 @@ static al_status make_bert(al_model *model, al_torch_config *config, size_t max_
   t->classes = config->classes;
   t->width = config->width;
   t->length_begin = model->texts.tokens->begin;
-  AL_TRY(AL_NEW(&model->head, t->classes * t->width));
-  AL_TRY(AL_NEW(&model->bias, t->classes));
   AL_TRY(al_trainer_create(t, config));
   AL_TRY(al_trainer_start(t, weights, missing, draw_bert, load_bert, model));
 done:
@@ -269,39 +264,9 @@ static al_status settings_of_bert(json_t *nondefault, const char *base) {
   return al_weights_settings(nondefault, base);
 }
 
-static al_status fit_bert(al_model *model, const al_training *training) {
-  return al_trainer_fit(&model->trainer, training);
-}
-
-static al_status predict_bert(al_model *model, const int32_t *rows, size_t n, const al_prediction *out) {
-  return al_trainer_predict(&model->trainer, rows, n, out);
-}
-
-static al_status head_of_bert(al_model *model, const float **weights, const float **bias, size_t *width) {
-  *weights = model->head;
-  *bias = model->bias;
-  *width = model->trainer.width;
-  return al_trainer_head(&model->trainer, model->head, model->bias);
-}
-
 static unsigned gives_of_bert(const json_t *params, const char *base) {
   (void)base;
   return al_trainer_gives(al_model_bert.gives, params);
-}
-
-static bool chained_bert(const al_model *model) { return model->trainer.warm; }
-
-static al_status save_bert(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }
-
-static al_status load_bert_fit(al_model *model, const void *bytes, size_t size, uint32_t round, bool *good) {
-  return al_trainer_load(&model->trainer, bytes, size, round, good);
-}
-
-static json_t *notes_of_bert(const al_model *model) { return al_trainer_notes(&model->trainer); }
-static size_t passes_of_bert(const al_model *model) { return model->trainer.passes; }
-static const char *device_of_bert(const al_model *model) { return al_trainer_device(&model->trainer); }
-static const char *weights_of_bert(const al_model *model) {
-  return model->trainer.weights[0] == '\0' ? NULL : model->trainer.weights;
 }
 
 const al_model_type al_model_bert = {
@@ -315,16 +280,16 @@ const al_model_type al_model_bert = {
     .settings = settings_of_bert,
     .files = {"weights"},
     .open = open_bert,
-    .fit = fit_bert,
-    .predict = predict_bert,
-    .head = head_of_bert,
-    .passes = passes_of_bert,
-    .weights_hash = weights_of_bert,
-    .device = device_of_bert,
+    .fit = al_trained_fit,
+    .predict = al_trained_predict,
+    .head = al_trained_head,
+    .passes = al_trained_passes,
+    .weights_hash = al_trained_weights,
+    .device = al_trained_device,
     .gives_of = gives_of_bert,
-    .notes = notes_of_bert,
-    .chained = chained_bert,
-    .save = save_bert,
-    .load = load_bert_fit,
+    .notes = al_trained_notes,
+    .chained = al_trained_chained,
+    .save = al_trained_save,
+    .load = al_trained_load,
     .free = free_bert,
 };

@@ -33,12 +33,11 @@ static const al_param mlp_params[] = {
     {0}};
 
 struct al_model {
-  al_trainer trainer;
+  al_trainer trainer; /* first: al_trained_fit and its kin read no more than this */
   al_features *input;
   char weights[33]; /* hash of the frozen encoder's; "" without one */
   al_view batch;
   al_subset storage;
-  float *head, *bias;
 };
 
 static void free_mlp(al_model *model) {
@@ -46,8 +45,6 @@ static void free_mlp(al_model *model) {
   al_trainer_free(&model->trainer);
   al_features_free(model->input);
   al_subset_free(&model->storage);
-  free(model->head);
-  free(model->bias);
   free(model);
 }
 
@@ -105,8 +102,6 @@ static al_status open_mlp(al_model **out, const json_t *params, const al_model_s
                        .sgd = config.sgd != 0};
   t->api = &al_mlp_api;
   AL_TRY(al_mlp_create(&t->net, &own));
-  AL_TRY(AL_NEW(&model->head, t->classes * t->width));
-  AL_TRY(AL_NEW(&model->bias, t->classes));
   AL_TRY(al_trainer_start(t, NULL, AL_MISSING_ERROR, draw_mlp, NULL, NULL));
   *out = model;
   model = NULL;
@@ -115,35 +110,11 @@ done:
   return status;
 }
 
-static al_status fit_mlp(al_model *model, const al_training *training) {
-  return al_trainer_fit(&model->trainer, training);
-}
-
-static al_status predict_mlp(al_model *model, const int32_t *rows, size_t n, const al_prediction *out) {
-  return al_trainer_predict(&model->trainer, rows, n, out);
-}
-
-static al_status head_of_mlp(al_model *model, const float **weights, const float **bias, size_t *width) {
-  *weights = model->head;
-  *bias = model->bias;
-  *width = model->trainer.width;
-  return al_trainer_head(&model->trainer, model->head, model->bias);
-}
-
 static unsigned gives_of_mlp(const json_t *params, const char *base) {
   (void)base;
   return al_trainer_gives(al_model_mlp.gives, params);
 }
 
-static bool chained_mlp(const al_model *model) { return model->trainer.warm; }
-static al_status save_mlp(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }
-
-static al_status load_mlp(al_model *model, const void *bytes, size_t size, uint32_t round, bool *good) {
-  return al_trainer_load(&model->trainer, bytes, size, round, good);
-}
-
-static json_t *notes_of_mlp(const al_model *model) { return al_trainer_notes(&model->trainer); }
-static size_t passes_of_mlp(const al_model *model) { return model->trainer.passes; }
 static const char *weights_of_mlp(const al_model *model) { return model->weights[0] == '\0' ? NULL : model->weights; }
 
 const al_model_type al_model_mlp = {
@@ -156,15 +127,15 @@ const al_model_type al_model_mlp = {
     .settings = al_model_input_settings,
     .files = {"features.frozen"},
     .open = open_mlp,
-    .fit = fit_mlp,
-    .predict = predict_mlp,
-    .head = head_of_mlp,
-    .passes = passes_of_mlp,
+    .fit = al_trained_fit,
+    .predict = al_trained_predict,
+    .head = al_trained_head,
+    .passes = al_trained_passes,
     .weights_hash = weights_of_mlp,
     .gives_of = gives_of_mlp,
-    .notes = notes_of_mlp,
-    .chained = chained_mlp,
-    .save = save_mlp,
-    .load = load_mlp,
+    .notes = al_trained_notes,
+    .chained = al_trained_chained,
+    .save = al_trained_save,
+    .load = al_trained_load,
     .free = free_mlp,
 };

@@ -43,17 +43,14 @@ static const al_param resnet_params[] = {
     {0}};
 
 struct al_model {
-  al_trainer trainer;
+  al_trainer trainer;   /* first: al_trained_fit and its kin read no more than this */
   al_image_feed images; /* 3 channels with weights, else the data's */
-  float *head, *bias;
 };
 
 static void free_resnet(al_model *model) {
   if (model == NULL) return;
   al_trainer_free(&model->trainer);
   al_image_feed_free(&model->images);
-  free(model->head);
-  free(model->bias);
   free(model);
 }
 
@@ -102,8 +99,6 @@ static al_status make_resnet(al_model *model, const al_torch_config *config, con
   model->images.channels = config->channels;
   t->classes = config->classes;
   t->width = (config->stage_width << (config->stages - 1)) * (config->depth == 50 ? 4 : 1);
-  AL_TRY(AL_NEW(&model->head, t->classes * t->width));
-  AL_TRY(AL_NEW(&model->bias, t->classes));
   AL_TRY(al_trainer_create(t, config));
   AL_TRY(al_trainer_start(t, weights, missing, draw_resnet, load_resnet, model));
 done:
@@ -180,39 +175,9 @@ static al_status settings_of_resnet(json_t *nondefault, const char *base) {
   return al_weights_settings(nondefault, base);
 }
 
-static al_status fit_resnet(al_model *model, const al_training *training) {
-  return al_trainer_fit(&model->trainer, training);
-}
-
-static al_status predict_resnet(al_model *model, const int32_t *rows, size_t n, const al_prediction *out) {
-  return al_trainer_predict(&model->trainer, rows, n, out);
-}
-
-static al_status head_of_resnet(al_model *model, const float **weights, const float **bias, size_t *width) {
-  *weights = model->head;
-  *bias = model->bias;
-  *width = model->trainer.width;
-  return al_trainer_head(&model->trainer, model->head, model->bias);
-}
-
 static unsigned gives_of_resnet(const json_t *params, const char *base) {
   (void)base;
   return al_trainer_gives(al_model_resnet.gives, params);
-}
-
-static bool chained_resnet(const al_model *model) { return model->trainer.warm; }
-
-static al_status save_resnet(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }
-
-static al_status load_resnet_fit(al_model *model, const void *bytes, size_t size, uint32_t round, bool *good) {
-  return al_trainer_load(&model->trainer, bytes, size, round, good);
-}
-
-static json_t *notes_of_resnet(const al_model *model) { return al_trainer_notes(&model->trainer); }
-static size_t passes_of_resnet(const al_model *model) { return model->trainer.passes; }
-static const char *device_of_resnet(const al_model *model) { return al_trainer_device(&model->trainer); }
-static const char *weights_of_resnet(const al_model *model) {
-  return model->trainer.weights[0] == '\0' ? NULL : model->trainer.weights;
 }
 
 const al_model_type al_model_resnet = {
@@ -226,16 +191,16 @@ const al_model_type al_model_resnet = {
     .settings = settings_of_resnet,
     .files = {"weights"},
     .open = open_resnet,
-    .fit = fit_resnet,
-    .predict = predict_resnet,
-    .head = head_of_resnet,
-    .passes = passes_of_resnet,
-    .weights_hash = weights_of_resnet,
-    .device = device_of_resnet,
+    .fit = al_trained_fit,
+    .predict = al_trained_predict,
+    .head = al_trained_head,
+    .passes = al_trained_passes,
+    .weights_hash = al_trained_weights,
+    .device = al_trained_device,
     .gives_of = gives_of_resnet,
-    .notes = notes_of_resnet,
-    .chained = chained_resnet,
-    .save = save_resnet,
-    .load = load_resnet_fit,
+    .notes = al_trained_notes,
+    .chained = al_trained_chained,
+    .save = al_trained_save,
+    .load = al_trained_load,
     .free = free_resnet,
 };

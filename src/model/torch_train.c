@@ -355,5 +355,7 @@ void al_trainer_free(al_trainer *t) {
   free(t->start);
   free(t->class_weights);
   free(t->last);
+  free(t->head_weights);
+  free(t->head_bias);
   *t = (al_trainer){0};
 }

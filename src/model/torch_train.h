@@ -1,5 +1,5 @@
-/* What bert, resnet and mlp share: keys of training, starting weights, the training loop, batched prediction. Private
- * to model. */
+/* What bert, resnet, torchscript and mlp share: keys of training, starting weights, the training loop, batched
+ * prediction. Private to model. */
 #ifndef AL_MODEL_TORCH_TRAIN_H
 #define AL_MODEL_TORCH_TRAIN_H
 
@@ -134,6 +134,7 @@ typedef struct al_trainer {
   float **members;    /* passes: trained when first asked for; NULL: the network itself, an ensemble's first */
   al_training kept;   /* what they are trained on; owned */
   al_rng *augmenting; /* while a step's images are filled in; NULL: as they are */
+  float *head_weights, *head_bias; /* what al_trained_head lends; NULL until asked for */
   size_t passes_run, best_pass;
   double stopped_on; /* hold-out log loss of the kept pass; NaN: not stopped by it */
 } al_trainer;
@@ -180,6 +181,19 @@ void al_trainer_forget(al_trainer *trainer);
 al_status al_trainer_save(const al_trainer *trainer, al_buffer *out) AL_MUST_USE;
 al_status al_trainer_load(al_trainer *trainer, const void *bytes, size_t size, uint32_t round, bool *good) AL_MUST_USE;
 json_t *al_trainer_notes(const al_trainer *trainer); /* fresh, or NULL */
+
+/* trained_model.c. Members of al_model_type for a model that is a trainer and its inputs: its struct al_model begins
+ * with the al_trainer. */
+al_status al_trained_fit(al_model *model, const al_training *training) AL_MUST_USE;
+al_status al_trained_predict(al_model *model, const int32_t *rows, size_t n, const al_prediction *out) AL_MUST_USE;
+al_status al_trained_head(al_model *model, const float **weights, const float **bias, size_t *width) AL_MUST_USE;
+bool al_trained_chained(const al_model *model);
+al_status al_trained_save(const al_model *model, al_buffer *out) AL_MUST_USE;
+al_status al_trained_load(al_model *model, const void *bytes, size_t size, uint32_t round, bool *good) AL_MUST_USE;
+json_t *al_trained_notes(const al_model *model);
+size_t al_trained_passes(const al_model *model);
+const char *al_trained_device(const al_model *model);
+const char *al_trained_weights(const al_model *model); /* hash of the weights file, or NULL */
 
 /* The weights that `weights:` names; *none: "none", nothing is opened. Messages name source->where. */
 al_status al_weights_of_params(al_weights *weights, bool *none, const json_t *params,

@@ -40,11 +40,10 @@ static const al_param script_params[] = {
     {0}};
 
 struct al_model {
-  al_trainer trainer;
-  char *file; /* as given; for messages */
+  al_trainer trainer; /* first: al_trained_fit and its kin read no more than this */
+  char *file;         /* as given; for messages */
   al_text_feed texts;
   al_image_feed images;
-  float *head, *bias;
 };
 
 static void free_script(al_model *model) {
@@ -53,8 +52,6 @@ static void free_script(al_model *model) {
   al_text_feed_free(&model->texts);
   al_image_feed_free(&model->images);
   free(model->file);
-  free(model->head);
-  free(model->bias);
   free(model);
 }
 
@@ -176,8 +173,6 @@ static al_status open_script(al_model **out, const json_t *params, const al_mode
   }
   AL_TRY(al_torch_check(t->api, t->api->script_facts(t->net, &facts), "the network"));
   t->width = facts.width;
-  AL_TRY(AL_NEW(&model->head, t->classes * t->width));
-  AL_TRY(AL_NEW(&model->bias, t->classes));
   AL_TRY(start_script(t));
   announce(model, &facts);
   *out = model;
@@ -207,13 +202,6 @@ static al_status predict_script(al_model *model, const int32_t *rows, size_t n, 
   return status == AL_OK ? AL_OK : al_context(status, "%s", model->file);
 }
 
-static al_status head_of_script(al_model *model, const float **weights, const float **bias, size_t *width) {
-  *weights = model->head;
-  *bias = model->bias;
-  *width = model->trainer.width;
-  return al_trainer_head(&model->trainer, model->head, model->bias);
-}
-
 /* Stochastic passes are also those of the file's own Dropout layers. A bad file is settings_of_script's to tell. */
 static unsigned gives_of_script(const json_t *params, const char *base) {
   al_script_facts file;
@@ -222,19 +210,6 @@ static unsigned gives_of_script(const json_t *params, const char *base) {
   return al_script_open(&file, NULL, NULL, al_params_string(params, "file"), base) == AL_OK && file.dropout ? all
                                                                                                             : left;
 }
-
-static bool chained_script(const al_model *model) { return model->trainer.warm; }
-
-static al_status save_script(const al_model *model, al_buffer *out) { return al_trainer_save(&model->trainer, out); }
-
-static al_status load_script_fit(al_model *model, const void *bytes, size_t size, uint32_t round, bool *good) {
-  return al_trainer_load(&model->trainer, bytes, size, round, good);
-}
-
-static json_t *notes_of_script(const al_model *model) { return al_trainer_notes(&model->trainer); }
-static size_t passes_of_script(const al_model *model) { return model->trainer.passes; }
-static const char *device_of_script(const al_model *model) { return al_trainer_device(&model->trainer); }
-static const char *weights_of_script(const al_model *model) { return model->trainer.weights; }
 
 const al_model_type al_model_torchscript = {
     .name = "torchscript",
@@ -249,14 +224,14 @@ const al_model_type al_model_torchscript = {
     .open = open_script,
     .fit = fit_script,
     .predict = predict_script,
-    .head = head_of_script,
-    .passes = passes_of_script,
-    .weights_hash = weights_of_script,
-    .device = device_of_script,
+    .head = al_trained_head,
+    .passes = al_trained_passes,
+    .weights_hash = al_trained_weights,
+    .device = al_trained_device,
     .gives_of = gives_of_script,
-    .notes = notes_of_script,
-    .chained = chained_script,
-    .save = save_script,
-    .load = load_script_fit,
+    .notes = al_trained_notes,
+    .chained = al_trained_chained,
+    .save = al_trained_save,
+    .load = al_trained_load,
     .free = free_script,
 };
