@@ -260,10 +260,6 @@ done:
   return status;
 }
 
-static al_status settings_of_bert(json_t *nondefault, const char *base) {
-  return al_weights_settings(nondefault, base);
-}
-
 static unsigned gives_of_bert(const json_t *params, const char *base) {
   (void)base;
   return al_trainer_gives(al_model_bert.gives, params);
@@ -277,7 +273,7 @@ const al_model_type al_model_bert = {
     .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD,
     .params = bert_params,
     .check = check_bert,
-    .settings = settings_of_bert,
+    .settings = al_weights_settings,
     .files = {"weights"},
     .open = open_bert,
     .fit = al_trained_fit,

@@ -171,10 +171,6 @@ done:
   return status;
 }
 
-static al_status settings_of_resnet(json_t *nondefault, const char *base) {
-  return al_weights_settings(nondefault, base);
-}
-
 static unsigned gives_of_resnet(const json_t *params, const char *base) {
   (void)base;
   return al_trainer_gives(al_model_resnet.gives, params);
@@ -188,7 +184,7 @@ const al_model_type al_model_resnet = {
     .gives = AL_GIVES_PROBS | AL_GIVES_EMBEDDINGS | AL_GIVES_MC | AL_GIVES_HEAD,
     .params = resnet_params,
     .check = check_resnet,
-    .settings = settings_of_resnet,
+    .settings = al_weights_settings,
     .files = {"weights"},
     .open = open_resnet,
     .fit = al_trained_fit,
